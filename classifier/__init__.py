@@ -1,0 +1,1 @@
+"""Text in, ranked knowledge articles out: no Django, no Celery, no network."""
