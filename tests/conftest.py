@@ -1,0 +1,34 @@
+"""What every test shares: a home of its own, real servers on loopback, and skips that CI turns into failures."""
+
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+# the home must be set before Django's settings are read: a test never touches the person's own installation
+_HOME = tempfile.TemporaryDirectory(prefix="triage-tests-", ignore_cleanup_errors=True)
+os.environ["TRIAGE_HOME"] = _HOME.name
+for name in ("TRIAGE_DATABASE_URL", "TRIAGE_BROKER_URL", "TRIAGE_LAKE_ENDPOINT"):
+    os.environ.pop(name, None)
+
+import pytest  # noqa: E402 - after the environment is set
+
+REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under TRIAGE_TESTS_REQUIRE=all a skipped test counts as failed."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but TRIAGE_TESTS_REQUIRE=all: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty installation folder with a short path."""
+    return Path(tempfile.mkdtemp(prefix="tri-"))

@@ -1,0 +1,1 @@
+"""The application: receives tickets, decides, records, shows."""

@@ -1,0 +1,85 @@
+"""Every setting that an operator may change, typed and read from `TRIAGE_*` environment variables in one place.
+
+A bad value stops the start with the variable's name, what was wrong and how to mend it.
+"""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EnvironmentInvalid(Exception):
+    """An environment variable has a value that Triage cannot use; the message names it and the mend."""
+
+
+class Environment(BaseSettings):
+    """The process's environment. A field `lake_bucket` is the variable `TRIAGE_LAKE_BUCKET`."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIAGE_", extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(Path("~/.triage"), description="a folder that this user may write to")
+    debug: bool = Field(False, description="true or false; never true where strangers can reach the server")
+    database_url: str = Field("", description="postgresql://user:password@host:5432/name; empty: SQLite in TRIAGE_HOME")
+    broker_url: str = Field("", description="redis://host:6379/0; empty: the embedded broker of TRIAGE_HOME")
+    broker_visibility: int = Field(900, ge=60, description="seconds, longer than the longest task")
+    lake_endpoint: str = Field("", description="https://s3.example.org; empty: the embedded lake of TRIAGE_HOME")
+    lake_bucket: str = Field("lake", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="an S3 bucket name")
+    lake_region: str = Field("us-east-1", description="the bucket's region")
+    lake_access_key: str = Field("", description="an S3 access key")
+    lake_secret_key: SecretStr = Field(SecretStr(""), description="the S3 secret key")
+    installation_key: SecretStr = Field(SecretStr(""), description="64 hex digits: openssl rand -hex 32")
+    allowed_hosts: str = Field("127.0.0.1,localhost,[::1]", description="host names, separated by commas")
+    base_url: str = Field(
+        "http://127.0.0.1:8000",
+        pattern=r"^https?://[^/]+$",
+        description="https://triage.example.org, no path",
+    )
+    web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
+    web_threads: int = Field(8, ge=1, le=64, description="a whole number from 1 to 64")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+    model_cache: int = Field(4, ge=1, description="how many customers' models one process keeps loaded")
+    classify_batch: int = Field(200, ge=1, le=5000, description="tickets in one batch, 1 to 5000")
+    claim_seconds: int = Field(
+        60, ge=10, le=900, description="seconds until a claimed ticket counts as lost, 10 to 900"
+    )
+    reconcile_seconds: float = Field(5.0, ge=0.2, le=600, description="seconds between two sweeps, 0.2 to 600")
+    landing_seconds: float = Field(60.0, ge=0.5, le=3600, description="the longest that raw bytes wait for a full pack")
+    source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """This process's settings; raises EnvironmentInvalid with one line for each bad variable."""
+    try:
+        found = Environment()
+    except ValidationError as error:
+        raise EnvironmentInvalid("\n".join(_mend(detail["loc"], detail["msg"]) for detail in error.errors())) from None
+    return found.model_copy(update={"home": found.home.expanduser().resolve(), **_endpoints(found)})
+
+
+def _mend(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0])
+    wanted = Environment.model_fields[name].description if name in Environment.model_fields else "see docs"
+    return f"TRIAGE_{name.upper()}: {message}. Set it to {wanted}."
+
+
+def _endpoints(found: Environment) -> dict[str, object]:
+    """Where the embedded parts listen, for what the environment leaves empty."""
+    file = found.home.expanduser() / "endpoints.json"
+    if (found.broker_url and found.lake_endpoint) or not file.is_file():
+        return {}
+    written = json.loads(file.read_text(encoding="utf-8"))
+    result: dict[str, object] = {}
+    if not found.broker_url:
+        result["broker_url"] = written["broker_url"]
+    if not found.lake_endpoint:
+        result |= {
+            "lake_endpoint": written["s3_endpoint"],
+            "lake_access_key": written["s3_access_key"],
+            "lake_secret_key": SecretStr(written["s3_secret_key"]),
+            "lake_bucket": written["bucket"],
+        }
+    return result

@@ -1,0 +1,21 @@
+"""Log lines as one JSON object each, so that a ticket's newlines can never forge a line of their own."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+
+class JsonLines(logging.Formatter):
+    """`{"at", "level", "logger", "message", "error"}`; the message is cut at 4,000 characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage()[:4000],
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)[-8000:]
+        return json.dumps(line, ensure_ascii=True)

@@ -1,0 +1,52 @@
+"""The tables. Each file holds what changes together; status columns are written by `triage.lifecycle` alone."""
+
+from triage.models.article import Article
+from triage.models.audit import AuditEvent
+from triage.models.certificate import Budget, Certificate, Registration
+from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode, Role
+from triage.models.decision import Decision, Prediction
+from triage.models.delivery import Delivery, DeliveryKey
+from triage.models.job import Job, WorkerBeat
+from triage.models.outbound import Notification, Writeback
+from triage.models.person import Person, Token
+from triage.models.release import Release
+from triage.models.review import Label, Review
+from triage.models.run import Approval, Run
+from triage.models.runbook import RunbookState, Target
+from triage.models.source import Source, SourceMapping
+from triage.models.ticket import Draw, Storm, Ticket
+
+__all__ = [
+    "Approval",
+    "Article",
+    "AuditEvent",
+    "Budget",
+    "Certificate",
+    "Customer",
+    "CustomerQuerySet",
+    "Decision",
+    "Delivery",
+    "DeliveryKey",
+    "Draw",
+    "Job",
+    "Label",
+    "Membership",
+    "Mode",
+    "Notification",
+    "Person",
+    "Prediction",
+    "Registration",
+    "Release",
+    "Review",
+    "Role",
+    "Run",
+    "RunbookState",
+    "Source",
+    "SourceMapping",
+    "Storm",
+    "Target",
+    "Ticket",
+    "Token",
+    "WorkerBeat",
+    "Writeback",
+]

@@ -1,0 +1,48 @@
+"""Long background work and proof that workers are alive."""
+
+from django.db import models
+
+from triage.models.customer import Customer
+from triage.models.fields import one_of
+
+
+class JobStatus(models.TextChoices):
+    """How far the job came."""
+
+    WAITING = "waiting", "Waiting"
+    LEASED = "leased", "Leased"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class Job(models.Model):
+    """A lease row: one holder at a time, so that a long job or the reconciler runs once."""
+
+    Status = JobStatus
+
+    name = models.CharField(max_length=80, unique=True)
+    kind = models.CharField(max_length=40)
+    customer = models.ForeignKey(Customer, null=True, on_delete=models.CASCADE)
+    status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
+    holder = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    settings = models.JSONField(default=dict)
+    progress = models.CharField(max_length=300, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [one_of("status", JobStatus)]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkerBeat(models.Model):
+    """When a process last proved that it gets work done."""
+
+    name = models.CharField(max_length=80, unique=True)
+    pid = models.PositiveIntegerField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at}"

@@ -1,0 +1,33 @@
+"""People who sign in, and the tokens that let a program or a one-time link act for them."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class Person(AbstractUser):
+    """Someone who signs in. What they may see and do stands in `Membership`."""
+
+    zone = models.CharField("time zone", max_length=64, default="UTC")
+
+
+class TokenPurpose(models.TextChoices):
+    """What the token opens."""
+
+    SIGN_IN = "sign-in", "One-time sign-in link"
+    API = "api", "API"
+
+
+class Token(models.Model):
+    """A secret shown once and stored hashed: a one-time sign-in link or an API credential."""
+
+    Purpose = TokenPurpose
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE)
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    digest = models.CharField("SHA-256 of the secret", max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} for {self.person_id}"
