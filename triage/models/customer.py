@@ -22,7 +22,8 @@ class CustomerQuerySet(models.QuerySet):  # type: ignore[type-arg]  # one class 
         """
         if getattr(person, "is_superuser", False):
             return self
-        return self.filter(customer__membership__person=person.pk)
+        # a subquery, not a join: several roles at one customer must not repeat its rows
+        return self.filter(customer__in=Membership.objects.filter(person=person.pk).values("customer"))
 
 
 class Mode(models.TextChoices):
