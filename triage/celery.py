@@ -13,7 +13,7 @@ from triage.environment import environment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "triage.settings")
 
-CLASSIFY, RUNBOOKS, LANDING, WRITEBACK, LEARN = "classify", "runbooks", "landing", "writeback", "learn"
+CLASSIFY, RUNBOOKS, LANDING, WRITEBACK, LEARN = "classify", "runbooks", "landing", "writeback", "learning"
 POOLS = (CLASSIFY, RUNBOOKS, LANDING, WRITEBACK, LEARN)
 
 app = Celery("triage")
@@ -45,6 +45,7 @@ app.conf.update(
         "triage.tasks.land_waiting": {"queue": LANDING},
         "triage.tasks.write_back": {"queue": WRITEBACK},
         "triage.tasks.learn": {"queue": LEARN},
+        "triage.tasks.beat": {"queue": LANDING},  # named at each call: every pool has to prove itself
     },
     worker_prefetch_multiplier=1,
     worker_max_tasks_per_child=1000,
@@ -60,6 +61,6 @@ app.autodiscover_tasks(["triage"])
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery's hook for a fresh pool child; it ships no types
 def _die_with_the_worker(**_: object) -> None:
     """A pool child whose worker was killed would go on alone, unseen; the kernel ends it instead."""
-    from triage.supervisor import die_with_parent
+    from triage.processes import die_with_parent
 
     die_with_parent()

@@ -1,8 +1,5 @@
 """System checks: what would fail at 3 a.m. fails at the start instead."""
 
-from collections.abc import Sequence
-
-from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
 
 
@@ -11,7 +8,7 @@ def register_all() -> None:
     register(runbooks_are_sound, "triage")
 
 
-def runbooks_are_sound(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
+def runbooks_are_sound(**_: object) -> list[CheckMessage]:
     """Every runbook of the registry loads and its digests can be made."""
     from runbooks.registry import RUNBOOKS
 

@@ -1,0 +1,204 @@
+"""Requests for runs: what stands in the way, which run answers a storm, and what an ended run means for its tickets."""
+
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from runbooks import limits
+from runbooks.base import Runbook
+from runbooks.registry import RUNBOOKS
+from triage import approvals, lifecycle
+from triage.models import (
+    Approval,
+    Customer,
+    Decision,
+    Notification,
+    Person,
+    Run,
+    RunbookState,
+    Ticket,
+    Writeback,
+)
+from triage.targets import directory, target_for
+
+__all__ = ["directory", "grant", "obstacle", "request", "settle", "target_for"]
+
+STORM_WINDOW = timedelta(minutes=10)
+CIRCUIT_PAUSE = timedelta(hours=1)
+
+
+def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | None:
+    """Why no run of this runbook may start now, as a sentence; None where nothing stands in the way."""
+    if not Customer.objects.filter(pk=customer.pk, automation_enabled=True).exists():
+        return "Automation is switched off for this customer."
+    state = RunbookState.objects.of(customer).filter(runbook=runbook.key).first()
+    if state and not state.enabled:
+        return "This runbook is switched off."
+    if state and state.circuit_open_until and state.circuit_open_until > at:
+        return f"This runbook is paused until {state.circuit_open_until:%H:%M} UTC: {state.circuit_reason}"
+    runs = Run.objects.of(customer).filter(runbook=runbook.key)
+    return limits.check(
+        runbook.limits,
+        started_last_hour=runs.filter(started_at__gt=at - timedelta(hours=1)).count(),
+        running=runs.filter(status=Run.Status.STARTING).count(),
+    )
+
+
+def request(
+    *, ticket: Ticket, decision: Decision, at: datetime, actor: str, ordered_by: Person | None = None
+) -> Run | None:
+    """Write the Run and queue the ticket; or link the ticket to its storm's run, or hand it to a person.
+
+    Returns the run that was requested, None where the ticket went another way. Doing it again changes nothing.
+    """
+    runbook = RUNBOOKS[decision.runbook]
+    existing = Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).first()
+    if existing:
+        return None
+    target = target_for(decision.customer, runbook)
+    if target is None:
+        return _to_person(ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}.")
+    run = Run(
+        customer=decision.customer,
+        ticket=ticket,
+        runbook=runbook.key,
+        occasion=ticket.occasion,
+        target=target,
+        target_object=runbook.target_object(decision.parameters)[:200],
+        parameters=decision.parameters,
+        decision=decision,
+        text_hash=decision.text_hash,
+        action_digest=runbook.action_digest,
+        ordered_by=ordered_by,
+        requested_at=at,
+    )
+    storm = _storm_run(run, ticket=ticket, at=at)
+    if storm:
+        return _link(ticket, storm, at=at, actor=actor)
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+            if not lifecycle.advance(
+                Ticket.objects.filter(pk=ticket.pk, text_hash=decision.text_hash),
+                to=Ticket.Status.QUEUED,
+                at=at,
+                actor=actor,
+                reason=decision.reason,
+            ):
+                raise _MovedOnError
+    except IntegrityError:
+        busy = f"Another run on {run.target_object} is under way; look at its outcome first."
+        return _to_person(ticket, at=at, actor=actor, reason=busy)
+    except _MovedOnError:
+        return None
+    return run
+
+
+def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
+    """One person's yes; after the last one needed the run is requested. Raises ApprovalRefused with the reason."""
+    with transaction.atomic():
+        if not approvals.grant(approval, person=person, at=at):
+            return None
+        approval.refresh_from_db()
+        stale = approvals.still_bound(approval, at=at)
+        if stale:
+            raise approvals.ApprovalRefused(stale)
+        return request(
+            ticket=approval.ticket,
+            decision=approval.decision,
+            at=at,
+            actor=f"person:{person.pk}",
+            ordered_by=person,
+        )
+
+
+def settle(run: Run, *, at: datetime, actor: str) -> None:
+    """Carry an ended run's outcome to its ticket and the tickets linked to it; inside the caller's transaction."""
+    good = run.status == Run.Status.SUCCEEDED
+    to = Ticket.Status.RESOLVED if good else Ticket.Status.NEEDS_REVIEW
+    mine = Q(pk=run.ticket_id, status=Ticket.Status.RUNNING)
+    if run.status == Run.Status.VOID:
+        mine = Q(pk=run.ticket_id, status=Ticket.Status.QUEUED)
+    linked = Q(linked_run=run, status=Ticket.Status.LINKED)
+    moved = lifecycle.advance(Ticket.objects.filter(mine | linked), to=to, at=at, actor=actor, reason=run.reason)
+    if good:
+        _tell_itsm(run, moved, at=at)
+    elif run.status != Run.Status.VOID:
+        _tell_people(run, at=at)
+
+
+def _storm_run(run: Run, *, ticket: Ticket, at: datetime) -> Run | None:
+    """The run that already answers this ticket's storm: same cause, same runbook and target, still fresh."""
+    if ticket.actor != Ticket.Actor.MACHINE:
+        return None
+    return (
+        Run.objects.of(run.customer)
+        .filter(
+            ticket__storm_key=ticket.storm_key,
+            runbook=run.runbook,
+            target=run.target,
+            target_object=run.target_object,
+            requested_at__gt=at - STORM_WINDOW,
+            status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING, Run.Status.SUCCEEDED],
+        )
+        .exclude(ticket=ticket)
+        .order_by("-requested_at")
+        .first()
+    )
+
+
+def _link(ticket: Ticket, run: Run, *, at: datetime, actor: str) -> None:
+    moved = lifecycle.advance(
+        Ticket.objects.filter(pk=ticket.pk),
+        to=Ticket.Status.LINKED,
+        at=at,
+        actor=actor,
+        reason=f"The same alert as ticket {run.ticket.external_id}, whose run answers for both.",
+        changes={"linked_run": run},
+    )
+    run.refresh_from_db()
+    if moved and run.status not in Run.LIVE:
+        settle(run, at=at, actor=actor)
+
+
+def _to_person(ticket: Ticket, *, at: datetime, actor: str, reason: str) -> None:
+    lifecycle.advance(
+        Ticket.objects.filter(pk=ticket.pk), to=Ticket.Status.NEEDS_REVIEW, at=at, actor=actor, reason=reason
+    )
+
+
+def _tell_itsm(run: Run, tickets: list[int], *, at: datetime) -> None:
+    title = RUNBOOKS[run.runbook].title
+    Writeback.objects.bulk_create(
+        [
+            Writeback(
+                customer=run.customer,
+                ticket_id=ticket,
+                key=f"run-{run.uuid}-{ticket}",
+                what="resolve",
+                content={"text": f"{title}: done and checked. {run.reason}", "run": str(run.uuid)},
+                next_at=at,
+                created_at=at,
+            )
+            for ticket in tickets
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _tell_people(run: Run, *, at: datetime) -> None:
+    Notification.objects.get_or_create(
+        key=f"run-{run.uuid}-{run.status}",
+        defaults={
+            "customer": run.customer,
+            "kind": f"run_{run.status}",
+            "text": f"{RUNBOOKS[run.runbook].title}: {run.get_status_display().lower()}. {run.reason}"[:1000],
+            "link": f"/tickets/{run.ticket.uuid}/",
+            "created_at": at,
+        },
+    )
+
+
+class _MovedOnError(Exception):
+    """The ticket left the state that the decision was made in."""

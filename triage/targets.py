@@ -1,0 +1,24 @@
+"""Which target a runbook works on at a customer, and how to reach it."""
+
+import json
+from collections.abc import Mapping
+
+from runbooks.base import Runbook
+from runbooks.targets.directory import Directory, SqliteDirectory
+from triage.models import Customer, Target
+
+
+def target_for(customer: Customer, runbook: Runbook) -> Target | None:
+    """The customer's one target of the kind that the runbook works on; None where none or several are set up."""
+    found = list(Target.objects.of(customer).filter(kind=runbook.target_kind)[:2])
+    return found[0] if len(found) == 1 else None
+
+
+def settings_of(target: Target) -> Mapping[str, str]:
+    """Connection and credentials in plain, for handing to a runner's child process only."""
+    return {str(name): str(value) for name, value in json.loads(target.settings or "{}").items()}
+
+
+def directory(target: Target) -> Directory | None:
+    """A client for looking up accounts, where the target is a directory."""
+    return SqliteDirectory(settings_of(target)["path"]) if target.kind == "directory" else None

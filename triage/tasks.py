@@ -1,0 +1,55 @@
+"""The table of contents of background work. Each task loads nothing, makes one domain call and rings what follows."""
+
+import os
+
+from celery import shared_task
+from django.utils import timezone
+
+from triage import bell, execution, intake, landing, learning, prediction, writeback
+from triage.environment import environment
+from triage.models import Ticket, WorkerBeat
+
+
+@shared_task(soft_time_limit=20, time_limit=30)
+def classify_waiting() -> None:
+    """Classify one batch of waiting tickets, then ring for their runs and for the rest."""
+    progress = prediction.classify_batch(at=timezone.now(), limit=environment().classify_batch)
+    for run in progress.runs:
+        bell.ring_now("execute_run", run)
+    if progress.more:
+        bell.ring_now("classify_waiting")
+
+
+@shared_task(acks_late=False, max_retries=0)
+def execute_run(run_id: int) -> None:
+    """Execute one run. Acknowledged early and never retried: the row's claim decides, not the message."""
+    if not execution.execute(run_id, at=timezone.now()):
+        return
+    for ticket in Ticket.objects.filter(runs=run_id, waiting_update__isnull=False):
+        intake.apply_waiting_update(ticket, at=timezone.now())
+        bell.ring_now("classify_waiting")
+    bell.ring_now("write_back")
+
+
+@shared_task
+def land_waiting() -> None:
+    """Pack waiting deliveries and labels into the lake."""
+    landing.land(at=timezone.now())
+
+
+@shared_task
+def write_back() -> None:
+    """Tell the ITSMs what is due."""
+    writeback.deliver(at=timezone.now())
+
+
+@shared_task(acks_late=False)
+def learn(job_id: int) -> None:
+    """Train what a job row asks for."""
+    learning.run_job(job_id, at=timezone.now())
+
+
+@shared_task
+def beat(pool: str) -> None:
+    """Prove that this pool takes messages and reaches the database."""
+    WorkerBeat.objects.update_or_create(name=pool, defaults={"pid": os.getpid(), "at": timezone.now()})
