@@ -64,7 +64,7 @@ def test_a_registration_that_makes_no_sense_is_refused(changes: dict[str, object
 
 def test_the_lowest_rejected_threshold_wins_and_every_figure_can_be_checked_by_hand() -> None:
     scores = [0.95] * 80 + [0.7] * 60 + [0.4] * 60
-    wrong: list[bool | None] = [False] * 139 + [True] + [True] * 60
+    wrong = [False] * 139 + [True] * 61
     verdict = look(scores, wrong)
     assert (verdict.certified, verdict.threshold, verdict.n, verdict.errors) == (True, 0.6, 140, 1)
     assert verdict.upper_bound == upper_bound(1, 140, delta=0.025)
@@ -80,14 +80,15 @@ def test_the_lowest_rejected_threshold_wins_and_every_figure_can_be_checked_by_h
 
 
 def test_delta_is_split_over_the_starts() -> None:
-    scores, wrong = [0.95] * 59 + [0.1] * 141, [False] * 200
-    assert not look(scores, list(wrong)).certified
-    assert look(scores, list(wrong), registration(starts=[0])).certified
+    scores = [0.95] * 59 + [0.1] * 141
+    wrong = [False] * 200
+    assert not look(scores, wrong).certified
+    assert look(scores, wrong, registration(starts=[0])).certified
 
 
 def test_a_sequence_stops_at_its_first_failure_but_a_later_start_may_go_on() -> None:
     scores = [0.95] * 80 + [0.7] * 120
-    wrong: list[bool | None] = [True] * 2 + [False] * 198
+    wrong = [True] * 2 + [False] * 198
     verdict = look(scores, wrong, registration(grid=[0.9, 0.6]))
     assert verdict.threshold == 0.6
     assert not look(scores, wrong, registration(grid=[0.9, 0.6], starts=[0])).certified
