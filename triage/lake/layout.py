@@ -22,20 +22,20 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 def raw_key(*, customer: str | None, source: str, at: datetime, pack_id: str) -> str:
     """The key of one pack of deliveries; `at` decides the UTC date; customer None: shared."""
-    owner = SHARED if customer is None else _part("customer", customer)
+    owner = SHARED if customer is None else part("customer", customer)
     day = _utc(at).date().isoformat()
-    return f"{RAW}customer={owner}/source={_part('source', source)}/date={day}/{_part('pack', pack_id)}.jsonl"
+    return f"{RAW}customer={owner}/source={part('source', source)}/date={day}/{part('pack', pack_id)}.jsonl"
 
 
 def raw_prefix(*, customer: str | None, source: str | None = None) -> str:
     """Where a customer's raw deliveries lie, or those of one of its sources."""
-    owner = SHARED if customer is None else _part("customer", customer)
-    return f"{RAW}customer={owner}/" + (f"source={_part('source', source)}/" if source is not None else "")
+    owner = SHARED if customer is None else part("customer", customer)
+    return f"{RAW}customer={owner}/" + (f"source={part('source', source)}/" if source is not None else "")
 
 
 def inbox_prefix(source: str) -> str:
     """Where others drop exports of this source's ITSM."""
-    return f"{INBOX}{_part('source', source)}/"
+    return f"{INBOX}{part('source', source)}/"
 
 
 def claim_key(source_uuid: str, external_id: str, runbook_key: str, occasion: int) -> str:
@@ -47,12 +47,12 @@ def claim_key(source_uuid: str, external_id: str, runbook_key: str, occasion: in
 
 def model_prefix(customer: str, version: str) -> str:
     """The folder of one published model, with a slash at the end."""
-    return f"{MODELS}{_part('customer', customer)}/{_part('version', version)}/"
+    return f"{MODELS}{part('customer', customer)}/{part('version', version)}/"
 
 
 def table_uri(bucket: str, name: str) -> str:
     """The address of a Delta table as Delta readers take it."""
-    return f"s3://{bucket}/{TABLES}{_part('table', name)}"
+    return f"s3://{bucket}/{TABLES}{part('table', name)}"
 
 
 def time_ordered_id(at: datetime) -> str:
@@ -61,7 +61,8 @@ def time_ordered_id(at: datetime) -> str:
     return str(uuid_utils.uuid7(nanoseconds=nanoseconds))
 
 
-def _part(what: str, value: str) -> str:
+def part(what: str, value: str) -> str:
+    """`value` if it may stand as one part of a key; ValueError, which begins with `what`, if not."""
     if not _PART.fullmatch(value):
         raise ValueError(
             f"{what} {value!r} cannot be part of a key: use up to 128 of A-Z a-z 0-9 . _ - beginning with a letter "
