@@ -1,0 +1,140 @@
+"""Leads one run through its phases and reports each over a pipe; runs in the child process.
+
+Pre-check, action, post-check; a failing post-check runs the undo and its check. The checks decide,
+never the absence of an exception. Standard library only.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from runbooks import targets
+from runbooks.context import Context, NotDone, Refused
+
+MESSAGE_LIMIT = 2000
+
+
+class Changed(Exception):
+    """The steps on disk are not the ones that were decided on."""
+
+
+def report(pipe: int, line: dict[str, Any]) -> None:
+    """Write one JSON line; a pipe without reader means that the run was given up, and raises."""
+    data = json.dumps(line).encode() + b"\n"
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def load(name: str, path: str, sha256: str) -> ModuleType:
+    """Load the steps from exactly the bytes that were decided on."""
+    data = Path(path).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Changed(f"{path} was changed after it was loaded: restart the workers")
+    module = ModuleType(name)
+    module.__file__ = path
+    # Dataclasses and typing look a class's module up by name.
+    sys.modules[name] = module
+    exec(compile(data, path, "exec"), module.__dict__)  # noqa: S102 - the bytes are those that the digest covers
+    return module
+
+
+class Run:
+    """One run in the child: its steps, its context and the pipe to the parent."""
+
+    def __init__(self, steps: ModuleType, context: Context[Any], *, pipe: int, reversible: bool) -> None:
+        self.steps = steps
+        self.context = context
+        self.pipe = pipe
+        self.reversible = reversible
+
+    def phase(self, name: str) -> tuple[str, str]:
+        """Run one phase; return how it went (ok, refused, not_done, error) and the sentence for it."""
+        self.context.target.allow_changes(name in ("action", "undo"))
+        report(self.pipe, {"type": "begin", "phase": name})
+        began = time.monotonic()
+        kind, message = "ok", ""
+        try:
+            getattr(self.steps, name)(self.context)
+        except Refused as error:
+            kind, message = "refused", str(error)
+        except NotDone as error:
+            kind, message = "not_done", str(error)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the checks judge, whatever it was
+            traceback.print_exc()
+            kind, message = "error", f"{type(error).__name__}: {error}"
+        sys.stdout.flush()
+        message = message[:MESSAGE_LIMIT]
+        report(
+            self.pipe,
+            {
+                "type": "end",
+                "phase": name,
+                "ok": kind == "ok",
+                "message": message,
+                "seconds": round(time.monotonic() - began, 4),
+            },
+        )
+        return kind, message
+
+    def lead(self, may_start: Callable[[], bool]) -> None:
+        """Run all phases and report the verdict."""
+        status, message = self.judge(may_start)
+        report(self.pipe, {"type": "verdict", "status": status, "message": message})
+
+    def judge(self, may_start: Callable[[], bool]) -> tuple[str, str]:
+        """Run all phases; return the status and the sentences for it."""
+        kind, message = self.phase("pre_check")
+        if kind == "refused":
+            return "refused", message
+        if kind != "ok":
+            return "failed", f"the pre-check broke off ({message}); nothing was changed"
+        report(self.pipe, {"type": "ready"})
+        if not may_start():
+            return "failed", "the run was given up before the action; nothing was changed"
+        action, why = self.phase("action")
+        said = "" if action == "ok" else f"The action reported {why}. "
+        checked, message = self.phase("post_check")
+        if checked == "ok":
+            return "succeeded", f"{said}The post-check found it done."
+        said += f"The post-check said: {message}. "
+        if not self.reversible:
+            return "failed", f"{said}This cannot be undone."
+        return self.undo(said)
+
+    def undo(self, said: str) -> tuple[str, str]:
+        """Undo, and let its check decide whether that worked."""
+        undone, why = self.phase("undo")
+        if undone != "ok":
+            said += f"The undo reported {why}. "
+        checked, message = self.phase("undo_check")
+        if checked == "ok":
+            return "undone", f"{said}The former state is back."
+        return "undo_failed", f"{said}The former state is not back: {message}."
+
+
+def run(request: dict[str, Any], *, pipe: int, may_start: Callable[[], bool]) -> None:
+    """Load the steps, open the target and lead the run through; every way out is a verdict or a death."""
+    try:
+        steps = load(request["entry"], request["path"], request["sha256"])
+        target = targets.connect(request["target_kind"], request["target"])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a file of steps may raise anything
+        traceback.print_exc()
+        message = f"the run could not begin ({type(error).__name__}: {error}); nothing was changed"
+        report(pipe, {"type": "verdict", "status": "failed", "message": message[:MESSAGE_LIMIT]})
+        return
+    context: Context[Any] = Context(
+        target=target,
+        parameters=request["parameters"],
+        run_id=request["run_id"],
+        on_remember=lambda name, value: report(pipe, {"type": "remember", "name": name, "value": value}),
+    )
+    with contextlib.closing(target):
+        Run(steps, context, pipe=pipe, reversible=request["reversible"]).lead(may_start)

@@ -1,0 +1,32 @@
+"""How a runbook's steps are executed: one file a runner, one line here."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from runbooks.base import Runbook
+from runbooks.outcome import Outcome
+from runbooks.runners import python
+
+__all__ = ["RUNNERS", "Outcome", "Runner"]
+
+
+class Runner(Protocol):
+    """What every runner takes and gives; see `runbooks.runners.python.execute`."""
+
+    def __call__(
+        self,
+        runbook: Runbook,
+        *,
+        parameters: Mapping[str, str],
+        target: Mapping[str, str],
+        run_id: str,
+        on_start: Callable[[], None] | None = None,
+        on_phase: Callable[[str], None] | None = None,
+        time_limit: float | None = None,
+    ) -> Outcome:
+        """Execute the runbook once."""
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "python": python.execute,
+}

@@ -1,0 +1,257 @@
+"""Runs a runbook's Python steps in a child process of their own and says how that ended.
+
+The parent's side: start, hand over, follow, end. The child's side is `child.py` and `runbooks/phases.py`.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runbooks import parameters as values
+from runbooks import process
+from runbooks.base import Runbook
+from runbooks.outcome import Outcome
+from runbooks.runners.conversation import Conversation, Output, cleaner
+from runbooks.source import SourceError
+from runbooks.targets.sqlite import TargetError
+
+log = logging.getLogger(__name__)
+
+CHILD = Path(__file__).with_name("child.py")
+END_GRACE = 6.0
+"""Seconds that the guardian has for ending its tree before the parent does it."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def execute(
+    runbook: Runbook,
+    *,
+    parameters: Mapping[str, str],
+    target: Mapping[str, str],
+    run_id: str,
+    on_start: Callable[[], None] | None = None,
+    on_phase: Callable[[str], None] | None = None,
+    time_limit: float | None = None,
+) -> Outcome:
+    """Execute the runbook once and return how that ended; never starts anything twice.
+
+    parameters: values by name as `parameters.extract` gave them; checked again here.
+    target: settings of the target, credentials included; they reach the child over a pipe only.
+    run_id: 1 to 64 letters, digits and hyphens, recorded with every change.
+    on_start: called once, after the pre-check said yes and before the action may start. When it raises,
+      the action never starts and the exception goes on to the caller.
+    on_phase: called with the name of each phase as it begins; what it raises is logged and goes no further.
+    time_limit: seconds for pre-check, action and post-check (default: the runbook's); the undo has its own.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
+    clean = cleaner(target)
+    try:
+        request = _request(runbook, parameters, target, run_id)
+        child = _Child(run_id, runbook.resources.processes)
+    except (values.ParameterError, SourceError, TargetError, OSError) as error:
+        return Outcome("failed", "start", clean(f"the run could not begin: {error}; nothing was changed"))
+    limit = runbook.time_limit if time_limit is None else time_limit
+    following = _Following(child, on_start, on_phase, limit, runbook.undo_time_limit)
+    try:
+        following.follow(request)
+    finally:
+        child.end()
+    return following.talk.outcome(clean, following.output, child.process.returncode, following.over)
+
+
+def end_leftovers(run_id: str) -> int:
+    """Kill every process that still carries this run's mark; return how many there were.
+
+    For a run that is known to be over or lost: after kill -9 of worker and guardian at the same moment.
+    """
+    seen: set[int] = set()
+    for _ in range(50):
+        living = process.marked(run_id)
+        if not living:
+            break
+        seen.update(living)
+        process.end(living)
+        time.sleep(0.01)
+    return len(seen)
+
+
+def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str) -> dict[str, Any]:
+    steps = runbook.steps
+    return {
+        "run_id": run_id,
+        "entry": runbook.entry,
+        "path": str(steps.path),
+        "sha256": steps.sha256,
+        "reversible": runbook.reversible,
+        "target_kind": runbook.target_kind,
+        "target": dict(target),
+        "parameters": values.typed(runbook, parameters),
+        "bounds": runbook.resources.model_dump(exclude={"processes"}),
+    }
+
+
+class _Child:
+    """The guardian process and the parent's ends of its four pipes."""
+
+    def __init__(self, run_id: str, most_processes: int) -> None:
+        self.run_id = run_id
+        control, self.control = os.pipe()
+        self.report, report = os.pipe()
+        life, self.life = os.pipe()
+        theirs = (control, report, life)
+        self._ours = {self.control, self.report, self.life}
+        try:
+            self.process = subprocess.Popen(
+                # Isolated: neither PYTHON* variables nor the working directory change what is loaded.
+                [sys.executable, "-I", "-B", str(CHILD), str(os.getpid()), *map(str, theirs), str(most_processes)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=theirs,
+                start_new_session=True,
+                cwd="/",
+                umask=0o077,
+                env={
+                    "PATH": "/usr/local/bin:/usr/bin:/bin",
+                    "HOME": "/",
+                    "LANG": "C.UTF-8",
+                    "TZ": "UTC",
+                    process.MARK: run_id,
+                },
+            )
+        except BaseException:
+            self._close(*self._ours)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self.output = self.process.stdout.fileno() if self.process.stdout else -1
+
+    def _close(self, *descriptors: int) -> None:
+        for descriptor in self._ours.intersection(descriptors):
+            self._ours.discard(descriptor)
+            os.close(descriptor)
+
+    def send(self, line: bytes) -> bool:
+        """Write to the steps; False when nobody reads any more."""
+        try:
+            while line:
+                line = line[os.write(self.control, line) :]
+        except BrokenPipeError:
+            return False
+        return True
+
+    def give_up(self) -> None:
+        """Tell the guardian to end the whole tree."""
+        self._close(self.life)
+
+    def end(self) -> None:
+        """Make sure that nothing of the run lives on; used on every way out."""
+        self._close(*self._ours)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_GRACE)
+        if self.process.returncode != 0:
+            # The guardian could not do its work: end what hangs below it, then whatever carries the mark.
+            process.end([*process.descendants(self.process.pid), *self._itself()])
+            end_leftovers(self.run_id)
+            self.process.wait()
+
+    def _itself(self) -> list[int]:
+        return [] if self.process.poll() is not None else [self.process.pid]
+
+
+class _Following:
+    """Follows one child: reads what it says, lets the action start, keeps the time."""
+
+    def __init__(
+        self,
+        child: _Child,
+        on_start: Callable[[], None] | None,
+        on_phase: Callable[[str], None] | None,
+        limit: float,
+        undo_limit: float,
+    ) -> None:
+        self.child = child
+        self.on_start = on_start
+        self.on_phase = on_phase
+        self.limit = limit
+        self.undo_limit = undo_limit
+        self.deadline = time.monotonic() + limit
+        self.over = ""
+        self.talk = Conversation()
+        self.output = Output()
+        self._announced = 0
+        self._undoing = False
+
+    def follow(self, request: Mapping[str, Any]) -> None:
+        """Return when all of the run has ended, or cannot be ended in time."""
+        self.child.send(json.dumps(request).encode() + b"\n")
+        with selectors.DefaultSelector() as selector:
+            for descriptor in (self.child.output, self.child.report):
+                os.set_blocking(descriptor, False)
+                selector.register(descriptor, selectors.EVENT_READ)
+            while selector.get_map():
+                ended = self.child.process.poll() is not None
+                wait = 0.0 if ended else max(0.0, min(0.5, self.deadline - time.monotonic()))
+                ready = selector.select(wait)
+                for key, _ in ready:
+                    self._take(key.fd, selector)
+                self._announce()
+                self._keep_time()
+                if (ended and not ready) or (self.over and time.monotonic() > self.deadline):
+                    return
+
+    def _take(self, descriptor: int, selector: selectors.BaseSelector) -> None:
+        data = os.read(descriptor, 65536)
+        if not data:
+            selector.unregister(descriptor)
+        elif descriptor == self.child.output:
+            self.output.add(data)
+        else:
+            self.talk.feed(data)
+
+    def _announce(self) -> None:
+        while self._announced < len(self.talk.begun):
+            phase = self.talk.begun[self._announced]
+            self._announced += 1
+            if self.on_phase is not None:
+                try:
+                    self.on_phase(phase)
+                except Exception:  # a page that shows progress must not end an action half-way
+                    log.exception("on_phase failed for run %s, phase %s", self.child.run_id, phase)
+        if self.talk.ready and not self.talk.allowed and not self.over:
+            if self.on_start is not None:
+                self.on_start()
+            if time.monotonic() <= self.deadline:
+                # Said before it is sent: from here on nobody may claim that nothing was changed.
+                self.talk.allowed = True
+                self.talk.allowed = self.child.send(b"go\n")
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        if not self._undoing and self.talk.phase == "undo":
+            self._undoing = True
+            self.limit = self.undo_limit
+            self.deadline = now + self.undo_limit
+        if self.talk.broken and not self.over:
+            self._give_up("it reported what can't be read", now)
+        if now > self.deadline and not self.over:
+            self._give_up(f"the time limit of {self.limit:g} s was reached", now)
+
+    def _give_up(self, why: str, now: float) -> None:
+        self.over = why
+        self.deadline = now + END_GRACE
+        self.child.give_up()

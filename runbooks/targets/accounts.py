@@ -1,0 +1,95 @@
+"""What a directory holds, and the narrow surface through which runbooks may read and change any directory."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+LOCKED_BY_FAILED_LOGINS = "failed_logins"
+LOCKED_FOR_SECURITY = "security"
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account. Sizes in MiB; lock_reason is empty unless locked."""
+
+    uid: str
+    display_name: str
+    mail: str
+    locked: bool = False
+    lock_reason: str = ""
+    enabled: bool = True
+    privileged: bool = False
+    groups: tuple[str, ...] = ()
+    quota_mb: int = 10_240
+    quota_used_mb: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group. self_service: may be asked for by ticket. privileged: never by a runbook."""
+
+    name: str
+    title: str
+    self_service: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the directory does by itself after accepting a change; a client only notices by looking again.
+
+    quota_cap (account, value MiB): a larger quota is set to this one. locks_again (account): a device keeps
+    signing in with an old password. membership_rule (group): members come from a rule, others are removed.
+    """
+
+    kind: Literal["quota_cap", "locks_again", "membership_rule"]
+    subject: str
+    value: int = 0
+
+
+class Effect(NamedTuple):
+    """One line of the ledger: which run changed what of which account, from and to, when (ISO 8601, UTC).
+
+    run_id is empty for what a policy did.
+    """
+
+    run_id: str
+    what: str
+    account: str
+    before: str
+    after: str
+    at: str
+
+
+class Directory(Protocol):
+    """What runbooks and parameter checks may do with any directory. Unknown accounts raise TargetError."""
+
+    def account(self, uid: str) -> Account | None:
+        """Return the account of exactly this uid, or None."""
+
+    def known(self, uid: str) -> Account:
+        """Return the account of exactly this uid; TargetError when there is none."""
+
+    def find(self, names: Collection[str]) -> dict[str, tuple[Account, ...]]:
+        """Return for each name that means somebody (by uid, mail or display name) the accounts it means."""
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return all groups by name."""
+
+    def unlock(self, uid: str, *, run_id: str) -> None:
+        """Unlock the account."""
+
+    def lock(self, uid: str, *, reason: str, run_id: str) -> None:
+        """Lock the account with a reason."""
+
+    def add_to_group(self, uid: str, group: str, *, run_id: str) -> None:
+        """Make the account a member."""
+
+    def remove_from_group(self, uid: str, group: str, *, run_id: str) -> None:
+        """End the membership."""
+
+    def set_quota(self, uid: str, quota_mb: int, *, run_id: str) -> None:
+        """Set the mailbox quota, MiB."""
+
+    def restore_quota(self, uid: str, quota_mb: int, *, run_id: str) -> None:
+        """Set the mailbox quota back to what it was, MiB."""
