@@ -1,5 +1,6 @@
 """Requests for runs: what stands in the way, which run answers a storm, and what an ended run means for its tickets."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -7,6 +8,7 @@ from django.db.models import Q
 
 from runbooks import limits
 from runbooks.base import Runbook
+from runbooks.outcome import Status as RunnerStatus
 from runbooks.registry import RUNBOOKS
 from triage import approvals, lifecycle
 from triage.models import (
@@ -20,12 +22,19 @@ from triage.models import (
     Ticket,
     Writeback,
 )
-from triage.targets import directory, target_for
+from triage.targets import directory, object_of, target_for
 
 __all__ = ["directory", "grant", "obstacle", "request", "settle", "target_for"]
 
 STORM_WINDOW = timedelta(minutes=10)
-CIRCUIT_PAUSE = timedelta(hours=1)
+CIRCUIT_LOOKBACK = 200  # ended runs that are looked at: more than any circuit's window
+ENDED: Mapping[str, RunnerStatus] = {
+    Run.Status.SUCCEEDED: "succeeded",
+    Run.Status.FAILED: "failed",
+    Run.Status.UNDONE: "undone",
+    Run.Status.UNDO_FAILED: "undo_failed",
+    Run.Status.UNKNOWN: "unknown",
+}
 
 
 def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | None:
@@ -35,14 +44,20 @@ def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | Non
     state = RunbookState.objects.of(customer).filter(runbook=runbook.key).first()
     if state and not state.enabled:
         return "This runbook is switched off."
-    if state and state.circuit_open_until and state.circuit_open_until > at:
-        return f"This runbook is paused until {state.circuit_open_until:%H:%M} UTC: {state.circuit_reason}"
     runs = Run.objects.of(customer).filter(runbook=runbook.key)
-    return limits.check(
-        runbook.limits,
-        started_last_hour=runs.filter(started_at__gt=at - timedelta(hours=1)).count(),
-        running=runs.filter(status=Run.Status.STARTING).count(),
+    ended = runs.filter(finished_at__isnull=False).order_by("-finished_at")[:CIRCUIT_LOOKBACK]
+    allowed = runbook.limits
+    if state and state.runs_an_hour is not None:
+        allowed = allowed.model_copy(update={"runs_an_hour": state.runs_an_hour})
+    held = limits.check(
+        allowed,
+        starts=list(runs.filter(started_at__gt=at - limits.HOUR).values_list("started_at", flat=True)),
+        running=runs.filter(status__in=[Run.Status.STARTING, Run.Status.UNKNOWN]).count(),
+        finished=[limits.Finished(at=run.finished_at or at, status=_status_of(run)) for run in ended],
+        closed_at=state.circuit_closed_at if state else None,
+        at=at,
     )
+    return f"{runbook.title} must wait: {held}." if held else None
 
 
 def request(
@@ -58,14 +73,16 @@ def request(
         return None
     target = target_for(decision.customer, runbook)
     if target is None:
-        return _to_person(ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}.")
+        return _to_person(
+            ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}."
+        )
     run = Run(
         customer=decision.customer,
         ticket=ticket,
         runbook=runbook.key,
         occasion=ticket.occasion,
         target=target,
-        target_object=runbook.target_object(decision.parameters)[:200],
+        target_object=object_of(runbook, parameters=decision.parameters, ticket=ticket)[:200],
         parameters=decision.parameters,
         decision=decision,
         text_hash=decision.text_hash,
@@ -79,20 +96,19 @@ def request(
     try:
         with transaction.atomic():
             run.save(force_insert=True)
-            if not lifecycle.advance(
+            queued = lifecycle.advance(
                 Ticket.objects.filter(pk=ticket.pk, text_hash=decision.text_hash),
                 to=Ticket.Status.QUEUED,
                 at=at,
                 actor=actor,
                 reason=decision.reason,
-            ):
-                raise _MovedOnError
+            )
+            if not queued:  # the ticket left the state that the decision was made in
+                transaction.set_rollback(True)
     except IntegrityError:
         busy = f"Another run on {run.target_object} is under way; look at its outcome first."
         return _to_person(ticket, at=at, actor=actor, reason=busy)
-    except _MovedOnError:
-        return None
-    return run
+    return run if queued else None
 
 
 def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
@@ -126,6 +142,13 @@ def settle(run: Run, *, at: datetime, actor: str) -> None:
         _tell_itsm(run, moved, at=at)
     elif run.status != Run.Status.VOID:
         _tell_people(run, at=at)
+
+
+def _status_of(run: Run) -> RunnerStatus:
+    """The run's end in the runner's words: a pre-check that said no counts neither way."""
+    if run.status == Run.Status.FAILED and run.phases and run.phases[-1]["phase"] == "pre_check":
+        return "refused"
+    return ENDED[run.status]
 
 
 def _storm_run(run: Run, *, ticket: Ticket, at: datetime) -> Run | None:
@@ -199,6 +222,3 @@ def _tell_people(run: Run, *, at: datetime) -> None:
         },
     )
 
-
-class _MovedOnError(Exception):
-    """The ticket left the state that the decision was made in."""

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ import redis
 from triage import processes
 from triage.lake.store import LakeError, ObjectStore
 
+log = logging.getLogger(__name__)
 READY_SECONDS = 30.0
 LOW_DISK, NO_DISK = 5 * 2**30, 1 * 2**30
 BUCKET = "lake"
@@ -136,12 +138,12 @@ class Embedded:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             (self.home / "run").mkdir(exist_ok=True)
         except OSError as error:
-            raise EmbeddedError(f"{self.home} cannot be written: {error.strerror}. Set TRIAGE_HOME elsewhere.") from None
+            raise EmbeddedError(f"{self.home} cannot be written: {error.strerror}. Set TRIAGE_HOME.") from None
         free = shutil.disk_usage(self.home).free
         if free < NO_DISK:
-            raise EmbeddedError(f"{self.home} has {free / 2**30:.1f} GB free; at least 1 GB is needed. Free some space.")
+            raise EmbeddedError(f"{self.home} has {free / 2**30:.1f} GB free; 1 GB is needed. Free some space.")
         if free < LOW_DISK:
-            print(f"warning: only {free / 2**30:.1f} GB free at {self.home}", file=sys.stderr)  # noqa: T201
+            log.warning("only %.1f GB free at %s", free / 2**30, self.home)
 
     def _take_lock(self) -> None:
         file = self.home / "lock"
@@ -180,7 +182,7 @@ class Embedded:
         if link.is_symlink():
             shutil.rmtree(link.resolve(), ignore_errors=True)
             link.unlink()
-        folder = Path(tempfile.mkdtemp(prefix="triage-", dir="/tmp"))  # noqa: S108 - mode 0700 and unguessable
+        folder = Path(tempfile.mkdtemp(prefix="triage-", dir="/tmp"))
         link.symlink_to(folder)
         return folder
 

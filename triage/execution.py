@@ -5,6 +5,7 @@ lake, commit STARTING, act, record. A run lost after STARTING is UNKNOWN and goe
 """
 
 import logging
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,13 +13,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from runbooks.base import Runbook
+from runbooks.outcome import Outcome
 from runbooks.registry import RUNBOOKS
-from runbooks.runners import RUNNERS, Outcome
+from runbooks.runners import RUNNERS
 from triage import approvals, automation, lifecycle
 from triage.environment import environment
 from triage.lake import here, layout
 from triage.lake.store import AlreadyThere, LakeError
-from triage.models import Approval, Customer, Mode, Run, RunbookState, Ticket
+from triage.models import Approval, Customer, Mode, Run, Ticket
 from triage.targets import settings_of
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,6 @@ def execute(run_id: int, *, at: datetime) -> bool:
         parameters=run.parameters,
         target=settings_of(run.target),
         run_id=str(run.uuid),
-        time_limit=runbook.time_limit,
     )
     _record(run, outcome, at=timezone.now())
     return True
@@ -104,9 +105,11 @@ def _too_late(run: Run, runbook: Runbook, *, at: datetime) -> str | None:
 def _approval_gone(run: Run, *, at: datetime) -> str | None:
     if run.decision_id is None:
         return None
-    granted = Approval.objects.filter(
-        ticket=run.ticket, decision=run.decision, status=Approval.Status.GRANTED
-    ).order_by("-answered_at").first()
+    granted = (
+        Approval.objects.filter(ticket=run.ticket, decision=run.decision, status=Approval.Status.GRANTED)
+        .order_by("-answered_at")
+        .first()
+    )
     return approvals.still_bound(granted, at=at) if granted else None
 
 
@@ -149,7 +152,7 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
             to=Run.Status.STARTING,
             at=at,
             actor=ACTOR,
-            changes={"started_at": at, "claim_until": at + timedelta(seconds=runbook.time_limit) + MARGIN},
+            changes={"started_at": at, "claim_until": at + timedelta(seconds=runbook.longest_seconds) + MARGIN},
         )
         if won and not lifecycle.advance(
             Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.QUEUED, text_hash=run.text_hash),
@@ -173,7 +176,7 @@ def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
             reason=outcome.message[:1000],
             changes={
                 "finished_at": at,
-                "phases": [phase.as_dict() for phase in outcome.phases],
+                "phases": [asdict(phase) for phase in outcome.phases],
                 "output": outcome.output,
             },
         )
@@ -182,33 +185,6 @@ def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
             return
         run.refresh_from_db()
         automation.settle(run, at=at, actor=ACTOR)
-        _mind_circuit(run, at=at)
-
-
-def _mind_circuit(run: Run, *, at: datetime) -> None:
-    """Open the circuit when the latest runs failed in a row as often as the runbook's limits say."""
-    allowed = RUNBOOKS[run.runbook].limits.failures_in_a_row
-    latest = list(
-        Run.objects.of(run.customer)
-        .filter(runbook=run.runbook, finished_at__isnull=False)
-        .order_by("-finished_at")
-        .values_list("status", "phases")[:allowed]
-    )
-    broken = [status != Run.Status.SUCCEEDED and not _refused(phases) for status, phases in latest]
-    if len(broken) == allowed and all(broken):
-        RunbookState.objects.update_or_create(
-            customer=run.customer,
-            runbook=run.runbook,
-            defaults={
-                "circuit_open_until": at + automation.CIRCUIT_PAUSE,
-                "circuit_reason": f"the last {allowed} runs failed",
-            },
-        )
-
-
-def _refused(phases: list[dict[str, object]]) -> bool:
-    """A pre-check that says no is the runbook working as meant, not an error."""
-    return bool(phases) and phases[-1].get("phase") == "pre_check"
 
 
 def _void(run: Run, *, at: datetime, reason: str) -> bool:

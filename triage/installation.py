@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from triage.embedded import Embedded, Endpoints
 from triage.environment import environment
-from triage.supervisor import Child
+from triage.supervisor import Child, Supervisor
 
 POOLS: Mapping[str, tuple[tuple[str, ...], int]] = {
     # name -> (queues, processes); production runs one pool for each queue, on as many hosts as needed
@@ -80,7 +80,8 @@ def first_sign_in(*, at: datetime) -> str | None:
     if Person.objects.filter(is_superuser=True, last_login__isnull=False).exists():
         return None
     person, created = Person.objects.get_or_create(
-        username="admin", defaults={"is_superuser": True, "is_staff": True, "first_name": "First", "last_name": "Administrator"}
+        username="admin",
+        defaults={"is_superuser": True, "is_staff": True, "first_name": "First", "last_name": "Administrator"},
     )
     if created:
         person.set_unusable_password()
@@ -124,3 +125,56 @@ def _pool(name: str, env: Mapping[str, str]) -> Child:
 
 def _reconciler(env: Mapping[str, str]) -> Child:
     return Child("reconcile", [sys.executable, "-m", "triage", "reconcile"], env, grace=10)
+
+
+@contextmanager
+def ready() -> Iterator[None]:
+    """Servers, settings and tables for one command; the embedded parts are started where none run."""
+    with servers():
+        start_django()
+        prepare_database()
+        yield
+
+
+def up(*, port: int, tell: Callable[[str], None]) -> None:
+    """Run the product in the foreground until SIGTERM or SIGINT."""
+    os.environ.setdefault("TRIAGE_BASE_URL", f"http://127.0.0.1:{port}")
+    environment.cache_clear()
+    own = None
+    if not (os.environ.get("TRIAGE_BROKER_URL") and os.environ.get("TRIAGE_LAKE_ENDPOINT")):
+        own = Embedded(environment().home)
+        use_servers(own.start())
+    try:
+        start_django()
+        prepare_database()
+        from django.utils import timezone
+
+        link = first_sign_in(at=timezone.now())
+        tell(f"Triage runs at {environment().base_url} with its data in {environment().home}")
+        if link:
+            tell(f"Sign in once as the first administrator: {link}")
+        supervisor(port=port, parts=own).run()
+    finally:
+        if own:
+            own.stop()
+
+
+def supervisor(*, port: int, parts: Embedded | None) -> Supervisor:
+    """A supervisor of the product's processes, started."""
+    keeper = Supervisor(children(port=port), logs=environment().home / "log", parts=parts, stale=_stale)
+    keeper.start()
+    return keeper
+
+
+def _stale() -> set[str]:
+    """Children whose queues have fallen silent."""
+    from django.db import Error
+    from django.utils import timezone
+
+    from triage import recovery
+
+    try:
+        silent = recovery.silent_queues(at=timezone.now())
+    except Error:  # a database that does not answer says nothing about the workers
+        return set()
+    return {name for name, (queues, _) in POOLS.items() if silent.intersection(queues)}

@@ -61,10 +61,8 @@ def stop(child: subprocess.Popen[bytes], *, how: int = signal.SIGTERM, grace: fl
     if child.poll() is None:
         with suppress(ProcessLookupError):
             child.send_signal(how)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
     kill_group(child)
     child.wait()
 

@@ -139,7 +139,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=at)
     due = Run.objects.filter(free, status=Run.Status.REQUESTED).order_by("pk").values_list("pk", flat=True)
     found.bells += [("execute_run", (run,)) for run in due[:200]]
-    if Delivery.objects.filter(landed_at__isnull=True).exists() or Label.objects.filter(landed_at__isnull=True).exists():
+    if any(table.objects.filter(landed_at__isnull=True).exists() for table in (Delivery, Label)):
         found.bells.append(("land_waiting", ()))
     waiting = Writeback.objects.filter(unclaimed, status=Writeback.Status.WAITING, next_at__lte=at)
     if waiting.exists():

@@ -1,4 +1,4 @@
-"""Keeps the product's processes running on one machine: starts them, restarts what died or hangs, stops all in order."""
+"""Keeps the product's processes running on one machine: starts, restarts what died or hangs, stops all in order."""
 
 import logging
 import signal

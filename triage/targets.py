@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from runbooks.base import Runbook
 from runbooks.targets.directory import Directory, SqliteDirectory
-from triage.models import Customer, Target
+from triage.models import Customer, Target, Ticket
 
 
 def target_for(customer: Customer, runbook: Runbook) -> Target | None:
@@ -22,3 +22,14 @@ def settings_of(target: Target) -> Mapping[str, str]:
 def directory(target: Target) -> Directory | None:
     """A client for looking up accounts, where the target is a directory."""
     return SqliteDirectory(settings_of(target)["path"]) if target.kind == "directory" else None
+
+
+def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket) -> str:
+    """What on the target the run would work on: two runs on one object never live at the same moment.
+
+    A runbook that takes no account works on nothing shared, so its object is the ticket itself.
+    """
+    for parameter in runbook.parameters:
+        if parameter.kind == "account" and parameters.get(parameter.name):
+            return parameters[parameter.name]
+    return f"ticket {ticket.pk}"

@@ -12,8 +12,8 @@ class RunbookState(models.Model):
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
     runbook = models.CharField(max_length=60)
     enabled = models.BooleanField(default=True)
-    circuit_open_until = models.DateTimeField(null=True, blank=True)
-    circuit_reason = models.CharField(max_length=300, blank=True)
+    runs_an_hour = models.PositiveIntegerField("empty: the runbook's own limit", null=True, blank=True)
+    circuit_closed_at = models.DateTimeField("older failures are forgiven", null=True, blank=True)
 
     objects = CustomerQuerySet.as_manager()
 

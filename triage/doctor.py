@@ -1,0 +1,152 @@
+"""Looks at every part of an installation and says what is wrong and how to mend it."""
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+from triage import installation
+from triage.embedded import EmbeddedError
+from triage.environment import environment
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look found."""
+
+    part: str
+    good: bool
+    words: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Bad(Exception):
+    """A look that found something wrong; the message says how to mend it."""
+
+
+def examine() -> list[Finding]:
+    """Every part in turn; a part that cannot even be looked at is a finding too."""
+    findings = [_look("home folder", _home), _look("disk", _disk)]
+    with _servers(findings):
+        looks: list[tuple[str, Callable[[], str]]] = [
+            ("database", _database),
+            ("broker", _broker),
+            ("lake", _lake),
+            ("models", _models),
+            ("certificates", _certificates),
+            ("workers", _workers),
+        ]
+        findings += [_look(part, look) for part, look in looks]
+    return findings
+
+
+def _look(part: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, look())
+    except Exception as error:  # noqa: BLE001 - whatever a part throws is what the doctor reports
+        return Finding(part, False, f"{error or type(error).__name__}"[:500])
+
+
+@contextmanager
+def _servers(findings: list[Finding]) -> Iterator[None]:
+    try:
+        with installation.servers():
+            installation.start_django()
+            findings.append(Finding("servers", True, f"broker {_where(environment().broker_url)}"))
+            yield
+    except EmbeddedError as error:
+        findings.append(Finding("servers", False, str(error)))
+
+
+def _where(url: str) -> str:
+    return url.rsplit("@", 1)[-1]
+
+
+def _home() -> str:
+    home = environment().home
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & 0o077:
+        raise Bad(f"{home} can be read by others (mode {mode:o}): chmod 700 {home}")
+    return f"{home}, for its owner only"
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(environment().home).free / 2**30
+    if free < 5:
+        raise Bad(f"{free:.1f} GB free at {environment().home}: free some space, 5 GB is the least to run well")
+    return f"{free:.0f} GB free"
+
+
+def _database() -> str:
+    from django.core.management import call_command
+    from django.db import connection
+
+    try:
+        call_command("migrate", check_unapplied=True, verbosity=0)
+    except SystemExit:
+        raise Bad("its tables are not of this version: run `triage up` or `python manage.py migrate`") from None
+    return f"{connection.vendor}, tables up to date"
+
+
+def _broker() -> str:
+    from triage.celery import app
+
+    with app.connection_for_read(connect_timeout=5) as connection:
+        connection.ensure_connection(max_retries=1, timeout=5)
+    return "answers"
+
+
+def _lake() -> str:
+    from triage.lake import here
+
+    store = here.store()
+    store.put("inbox/.doctor", b"ok")
+    if store.get("inbox/.doctor") != b"ok":
+        raise Bad("gave back other bytes than it was given: check the endpoint")
+    return f"bucket {environment().lake_bucket} takes and gives"
+
+
+def _models() -> str:
+    from triage import serving
+    from triage.models import Customer, Release
+
+    missing = []
+    for customer in Customer.objects.all():
+        if Release.objects.of(customer).filter(status=Release.Status.IN_FORCE).exists():
+            serving.in_force(customer)
+        else:
+            missing.append(customer.slug)
+    return f"no model yet for {', '.join(missing)}: run `triage train`" if missing else "all in force load and verify"
+
+
+def _certificates() -> str:
+    from django.utils import timezone
+
+    from triage.models import Certificate
+
+    now = timezone.now()
+    valid = Certificate.objects.filter(revoked_at__isnull=True, expires_at__gt=now)
+    soon = valid.filter(expires_at__lt=now + timedelta(days=14)).count()
+    return f"{valid.count()} valid, {soon} expire within 14 days"
+
+
+def _workers() -> str:
+    from django.utils import timezone
+
+    from triage import recovery
+    from triage.models import WorkerBeat
+
+    if not WorkerBeat.objects.exists():
+        return "none has run yet"
+    silent = recovery.silent_queues(at=timezone.now())
+    if silent:
+        raise Bad(
+            f"silent for over a minute: {', '.join(sorted(silent))}. Is `triage up` running? See log/ in the home folder"
+        )
+    return "all queues prove themselves"
