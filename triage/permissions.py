@@ -1,0 +1,140 @@
+"""Who may do what: each rule stands here once.
+
+`check_can_x` raises PermissionDenied with the reason in a sentence; `can_x` is the same rule as a bool, for templates.
+What a person may see is not decided here but by `visible_to` on the query.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+
+from triage.models import Approval, Customer, Membership, Person, Review, Role, Run, Ticket
+
+Visitor: TypeAlias = Person | AnonymousUser
+
+REVIEWERS = frozenset({Role.AGENT, Role.STEWARD, Role.ADMIN})
+APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
+SETTLERS = frozenset({Role.AGENT, Role.APPROVER, Role.ADMIN})
+STOPPERS = frozenset({Role.AGENT, Role.APPROVER, Role.STEWARD, Role.ADMIN})
+STARTERS = frozenset({Role.ADMIN})
+LOG_READERS = frozenset({Role.AUDITOR, Role.STEWARD, Role.ADMIN})
+
+
+def check_can_review(person: Visitor, ticket: Ticket) -> None:
+    """Give a verdict on a ticket: agents, stewards and administrators of its customer."""
+    if ticket.customer_id is None:
+        raise PermissionDenied("This ticket belongs to no customer yet. Map its owner at the source first.")
+    _need(person, ticket.customer_id, REVIEWERS, "give verdicts")
+
+
+def can_review(person: Visitor, ticket: Ticket) -> bool:
+    """Whether `check_can_review` passes."""
+    return _passes(lambda: check_can_review(person, ticket))
+
+
+def check_can_order_run(person: Visitor, ticket: Ticket) -> None:
+    """Order a runbook for a ticket: whoever may review it, but nobody for their own request."""
+    check_can_review(person, ticket)
+    if is_requester(person, ticket):
+        raise PermissionDenied("You raised this ticket yourself: somebody else has to order its runbook.")
+
+
+def can_order_run(person: Visitor, ticket: Ticket) -> bool:
+    """Whether `check_can_order_run` passes."""
+    return _passes(lambda: check_can_order_run(person, ticket))
+
+
+def check_can_answer(person: Visitor, approval: Approval) -> None:
+    """Approve or refuse: approvers and administrators, never the requester, the one who ordered it, or twice."""
+    _need(person, approval.customer_id, APPROVERS, "approve runs")
+    if is_requester(person, approval.ticket):
+        raise PermissionDenied("You raised this ticket yourself: somebody else has to approve its runbook.")
+    ordered = Review.objects.filter(ticket=approval.ticket_id, follow="run", undone_at__isnull=True, person=person.pk)
+    if ordered.exists():
+        raise PermissionDenied("You ordered this run yourself: somebody else has to approve it.")
+    if person.pk in (approval.first_person_id, approval.second_person_id):
+        raise PermissionDenied("You have said yes already: a second person has to answer.")
+
+
+def can_answer(person: Visitor, approval: Approval) -> bool:
+    """Whether `check_can_answer` passes."""
+    return _passes(lambda: check_can_answer(person, approval))
+
+
+def check_can_settle(person: Visitor, run: Run) -> None:
+    """Say whether a lost run happened: agents, approvers and administrators."""
+    _need(person, run.customer_id, SETTLERS, "settle runs")
+
+
+def can_settle(person: Visitor, run: Run) -> bool:
+    """Whether `check_can_settle` passes."""
+    return _passes(lambda: check_can_settle(person, run))
+
+
+def check_can_stop(person: Visitor, customer: Customer) -> None:
+    """Pull the kill switch: everybody at the customer but auditors, since stopping is always safe."""
+    _need(person, customer.pk, STOPPERS, "stop automation")
+
+
+def can_stop(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_stop` passes."""
+    return _passes(lambda: check_can_stop(person, customer))
+
+
+def check_can_start(person: Visitor, customer: Customer) -> None:
+    """Let runbooks start again: administrators only."""
+    _need(person, customer.pk, STARTERS, "start automation again")
+
+
+def can_start(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_start` passes."""
+    return _passes(lambda: check_can_start(person, customer))
+
+
+def check_can_read_log(person: Visitor) -> None:
+    """Read the log of some customer: auditors, stewards and administrators."""
+    if not log_customers(person) and not _provider(person):
+        raise PermissionDenied("The log is open to auditors, model stewards and administrators.")
+
+
+def can_read_log(person: Visitor) -> bool:
+    """Whether `check_can_read_log` passes."""
+    return _passes(lambda: check_can_read_log(person))
+
+
+def log_customers(person: Visitor) -> list[int]:
+    """Customers whose log the person may read. A provider's administrator reads all and needs no list."""
+    return list(
+        Membership.objects.filter(person=person.pk, role__in=LOG_READERS)
+        .values_list("customer_id", flat=True)
+        .distinct()
+    )
+
+
+def is_requester(person: Visitor, ticket: Ticket) -> bool:
+    """Whether the person wrote the ticket, as far as its requester's address or name says."""
+    asker = ticket.requester.strip().casefold()
+    mine = {getattr(person, "email", "").casefold(), person.get_username().casefold()} - {""}
+    return asker in mine
+
+
+def _need(person: Visitor, customer: int, roles: frozenset[Role], what: str) -> None:
+    if _provider(person):
+        return
+    if not Membership.objects.filter(person=person.pk, customer=customer, role__in=roles).exists():
+        names = ", ".join(sorted(role.label.lower() for role in roles))
+        raise PermissionDenied(f"You may not {what} for this customer. That takes one of these roles: {names}.")
+
+
+def _provider(person: Visitor) -> bool:
+    return bool(person.is_active and person.is_superuser)
+
+
+def _passes(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except PermissionDenied:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""The log as people read it: of one ticket with its runs and approvals, and of whole customers for those allowed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from triage.models import Approval, AuditEvent, Person, Run, Ticket
+from triage.permissions import log_customers
+from triage.queries import blind
+
+HIDDEN = "hidden until the blind check is answered"
+PARTS = {
+    "intake": "Intake",
+    "prediction": "Classifier",
+    "approvals": "Approvals",
+    "automation": "Automation",
+    "recovery": "Recovery",
+    "learning": "Learning",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the log with its actor's name."""
+
+    event: AuditEvent
+    actor: str
+    reason: str
+    after: str
+
+    @property
+    def title(self) -> str:
+        """What happened, in words."""
+        if self.event.event != "status":
+            return f"{self.event.subject}: {self.event.event}" if self.event.subject != "ticket" else self.event.event
+        return f"{self.event.subject} {self.after.replace('_', ' ')}"
+
+
+@dataclass(frozen=True)
+class LogFilters:
+    """What the reader narrowed the log to."""
+
+    text: str = ""
+    subject: str = ""
+    customer: str = ""
+
+    @property
+    def active(self) -> dict[str, str]:
+        """The narrowing ones, for links."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
+def of_ticket(ticket: Ticket, *, sealed: bool, limit: int = 200) -> list[Entry]:
+    """The newest events of the ticket, its runs and approvals, newest first."""
+    runs = Run.objects.filter(ticket=ticket).values("pk")
+    asked = Approval.objects.filter(ticket=ticket).values("pk")
+    mine = Q(subject="ticket", subject_id=ticket.pk)
+    theirs = Q(subject="run", subject_id__in=runs) | Q(subject="approval", subject_id__in=asked)
+    events = list(AuditEvent.objects.filter(mine if sealed else mine | theirs).order_by("-id")[:limit])
+    return entries(events, hidden={("ticket", ticket.pk)} if sealed else set())
+
+
+def page(
+    person: Person, *, filters: LogFilters, at: datetime, before: int | None = None, limit: int = 100
+) -> tuple[list[Entry], int | None]:
+    """One page of the log, newest first, and where the next one starts."""
+    rows = _visible(person)
+    if filters.subject:
+        rows = rows.filter(subject=filters.subject)
+    if filters.customer.isdigit():
+        rows = rows.filter(customer_id=int(filters.customer))
+    for word in filters.text.split()[:6]:
+        rows = rows.filter(_mentions(word))
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    events = list(rows.order_by("-id")[: limit + 1])
+    onward = events[limit - 1].pk if len(events) > limit else None
+    return entries(events[:limit], hidden=_sealed(events, at=at)), onward
+
+
+def entries(events: Iterable[AuditEvent], *, hidden: set[tuple[str, int]]) -> list[Entry]:
+    """Events with their actors' names, in one query."""
+    rows = list(events)
+    people = {int(row.actor[7:]) for row in rows if row.actor.startswith("person:") and row.actor[7:].isdigit()}
+    names = {person.pk: name_of(person) for person in Person.objects.filter(pk__in=people)} if people else {}
+    return [_entry(row, names=names, hide=(row.subject, row.subject_id) in hidden) for row in rows]
+
+
+def name_of(person: Person | None) -> str:
+    """What to call a person."""
+    if person is None:
+        return "nobody"
+    return person.get_full_name() or person.get_username()
+
+
+def _entry(event: AuditEvent, *, names: dict[int, str], hide: bool) -> Entry:
+    kind, _, rest = event.actor.partition(":")
+    if kind == "person" and rest.isdigit():
+        actor = names.get(int(rest), "a former person")
+    else:
+        actor = PARTS.get(rest, rest or kind)
+    return Entry(event, actor, HIDDEN if hide and event.reason else event.reason, HIDDEN if hide else event.after)
+
+
+def _visible(person: Person) -> QuerySet[AuditEvent]:
+    rows = AuditEvent.objects.all()
+    return rows if person.is_superuser else rows.filter(customer_id__in=log_customers(person))
+
+
+def _mentions(word: str) -> Q:
+    found = Q(event__icontains=word) | Q(reason__icontains=word) | Q(actor__icontains=word) | Q(after__icontains=word)
+    found |= Q(actor__in=[f"person:{pk}" for pk in _people(word)])
+    found |= Q(subject="ticket", subject_id__in=Ticket.objects.filter(external_id=word).values("pk"))
+    return found | Q(subject_id=int(word)) if word.isdigit() and len(word) < 18 else found
+
+
+def _people(word: str) -> list[int]:
+    named = Person.objects.filter(Q(username__icontains=word) | Q(last_name__icontains=word))
+    return list(named.values_list("pk", flat=True)[:50])
+
+
+def _sealed(events: list[AuditEvent], *, at: datetime) -> set[tuple[str, int]]:
+    """The rows among these events that would tell what we think of a ticket under a blind check."""
+    tickets = {event.subject_id for event in events if event.subject == "ticket"}
+    runs = {event.subject_id for event in events if event.subject == "run"}
+    asked = {event.subject_id for event in events if event.subject == "approval"}
+    drawn = blind.sealed_among(Ticket.objects.all(), at=at)
+    found = {("ticket", pk) for pk in drawn.filter(pk__in=tickets).values_list("pk", flat=True)}
+    found |= {("run", pk) for pk in Run.objects.filter(pk__in=runs, ticket__in=drawn).values_list("pk", flat=True)}
+    of_approvals = Approval.objects.filter(pk__in=asked, ticket__in=drawn)
+    return found | {("approval", pk) for pk in of_approvals.values_list("pk", flat=True)}

@@ -1,0 +1,177 @@
+"""The desk's queue: what needs a person, most urgent first, in as many queries for sixty tickets as for one."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+
+from triage.models import Article, Customer, Person, Prediction, Ticket
+from triage.queries import articles, blind
+from triage.queries.customers import customers_of
+
+T = Ticket.Status
+OPEN = (T.NEEDS_REVIEW, T.WAITING_APPROVAL)
+PAGE = 50
+COUNTED = 1000
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the person narrowed the queue to; unknown values narrow nothing."""
+
+    status: str = ""
+    customer: str = ""
+    text: str = ""
+
+    @property
+    def active(self) -> dict[str, str]:
+        """The narrowing ones, for links."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
+STATUSES = {
+    "": "Open",
+    "needs_review": "Needs a verdict",
+    "waiting_approval": "Waiting for approval",
+    "verify": "Blind checks",
+    "all": "Every status",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ticket of the queue, ready to be shown."""
+
+    ticket: Ticket
+    article: Article | None
+    label: str
+    probability: float | None
+    language: str
+    sealed: bool
+    holder: Person | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the queue. `total` stops at 1,000, since nobody reads further."""
+
+    rows: list[Row]
+    total: int
+    onward: str
+
+
+class CursorInvalid(ValueError):
+    """The address names a place in the queue that cannot be read."""
+
+
+def page(person: Person, *, filters: Filters, at: datetime, after: str = "", limit: int = PAGE) -> Page:
+    """One page of the queue after a cursor; raises CursorInvalid."""
+    wanted = matching(person, filters=filters)
+    total = wanted.order_by()[:COUNTED].count()
+    tickets = list(
+        _ordered(_after(wanted, after) if after else wanted).select_related("customer", "held_by", "draw")[: limit + 1]
+    )
+    onward = cursor(tickets[limit - 1]) if len(tickets) > limit else ""
+    return Page(_rows(tickets[:limit], person=person, at=at), total, onward)
+
+
+def matching(person: Person, *, filters: Filters) -> QuerySet[Ticket]:
+    """The tickets that the person may see and asked for."""
+    rows: QuerySet[Ticket] = Ticket.objects.visible_to(person)
+    if filters.status == "verify":
+        rows = blind.to_verify(rows)
+    elif filters.status in OPEN:
+        rows = rows.filter(status=filters.status)
+    elif filters.status != "all":
+        rows = rows.filter(status__in=OPEN)
+    if filters.customer:
+        rows = rows.filter(customer__slug=filters.customer)
+    for word in filters.text.split()[:6]:
+        rows = rows.filter(
+            Q(subject__icontains=word)
+            | Q(external_id__icontains=word)
+            | Q(requester__icontains=word)
+            | Q(body__icontains=word)
+        )
+    return rows
+
+
+def following(person: Person, *, filters: Filters, at: datetime, past: Ticket) -> Ticket | None:
+    """The ticket to decide after `past`: the next that nobody else holds, from the top again after the last."""
+    free = Q(held_until__isnull=True) | Q(held_until__lt=at) | Q(held_by=person)
+    rows = matching(person, filters=filters).filter(free).exclude(pk=past.pk)
+    if filters.status in ("", "all"):
+        rows = rows.filter(status=T.NEEDS_REVIEW)
+    return _ordered(_after(rows, cursor(past))).first() or _ordered(rows).first()
+
+
+def counts(person: Person) -> dict[str, int]:
+    """How much waits for the person, for the header; each stops at 1,000."""
+    rows = Ticket.objects.visible_to(person)
+    return {
+        "queue": rows.filter(status__in=OPEN)[:COUNTED].count(),
+        "approvals": rows.filter(status=T.WAITING_APPROVAL)[:COUNTED].count(),
+    }
+
+
+def cursor(ticket: Ticket) -> str:
+    """The place right behind a ticket in the queue's order."""
+    due = ticket.due_at.astimezone(UTC).isoformat() if ticket.due_at else ""
+    return base64.urlsafe_b64encode(f"{due}~{ticket.pk}".encode()).decode().rstrip("=")
+
+
+def choices(person: Person) -> list[Customer]:
+    """The customers that the queue can be narrowed to."""
+    return list(customers_of(person)[:200])
+
+
+def _ordered(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    return rows.order_by(F("due_at").asc(nulls_last=True), "pk")
+
+
+def _after(rows: QuerySet[Ticket], place: str) -> QuerySet[Ticket]:
+    try:
+        due, _, pk = base64.urlsafe_b64decode(place + "=" * (-len(place) % 4)).decode().partition("~")
+        key, when = int(pk), datetime.fromisoformat(due) if due else None
+    except (ValueError, binascii.Error) as error:
+        raise CursorInvalid("this link into the queue is damaged; open the queue again") from error
+    if when is None:
+        return rows.filter(due_at__isnull=True, pk__gt=key)
+    return rows.filter(Q(due_at__gt=when) | Q(due_at=when, pk__gt=key) | Q(due_at__isnull=True))
+
+
+def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
+    hidden = blind.sealed(tickets, at=at)
+    predictions = {
+        (row.ticket_id, row.text_hash): row
+        for row in Prediction.objects.visible_to(person).filter(ticket_id__in=[t.pk for t in tickets], in_force=True)
+    }
+    firsts: dict[int, tuple[str, float]] = {}
+    languages: dict[int, str] = {}
+    for ticket in tickets:
+        found = predictions.get((ticket.pk, ticket.text_hash))
+        languages[ticket.pk] = language_of(ticket, found)
+        if found and found.matches and ticket.pk not in hidden:
+            firsts[ticket.pk] = (found.matches[0]["label"], found.matches[0]["probability"])
+    shown = articles.by_label((t.customer_id, firsts[t.pk][0], languages[t.pk]) for t in tickets if t.pk in firsts)
+    return [
+        _row(t, first=firsts.get(t.pk), shown=shown, language=languages[t.pk], sealed=t.pk in hidden, at=at)
+        for t in tickets
+    ]
+
+
+def _row(
+    ticket: Ticket, *, first: tuple[str, float] | None, shown: Any, language: str, sealed: bool, at: datetime
+) -> Row:
+    label, probability = first or ("", None)
+    held = ticket.held_by if ticket.held_until and ticket.held_until > at else None
+    return Row(ticket, shown.get((ticket.customer_id, label)), label, probability, language, sealed, held)
+
+
+def language_of(ticket: Ticket, prediction: Prediction | None) -> str:
+    """The language that was recognised, else the stated one, else nothing."""
+    recognised = str(prediction.evidence.get("language", "")) if prediction else ""
+    return ticket.language if recognised in ("", "und") else recognised

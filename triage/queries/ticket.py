@@ -1,0 +1,124 @@
+"""Everything that the ticket page shows: text, ranked articles with their evidence, runs, approvals and history."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runbooks.base import Runbook
+from triage.models import Approval, Article, Decision, Draw, Prediction, Review, Run, Ticket
+from triage.queries import articles, blind, log
+from triage.queries.queue import language_of
+
+SHOWN_CANDIDATES = 5
+SIMILAR = 5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One ranked article. `number` is the key that chooses it."""
+
+    number: int
+    label: str
+    probability: float
+    article: Article | None
+    runbook: Runbook | None
+
+
+@dataclass(frozen=True)
+class Similar:
+    """An earlier ticket of the same customer with the same text but for numbers and names."""
+
+    ticket: Ticket
+    review: Review | None
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One ticket with what belongs to it. Where it is sealed, nothing here tells what we think of it."""
+
+    ticket: Ticket
+    sealed: bool
+    drawn: Draw | None
+    language: str
+    prediction: Prediction | None
+    decision: Decision | None
+    candidates: list[Candidate]
+    runs: list[Run]
+    approval: Approval | None
+    reviews: list[Review]
+    similar: list[Similar]
+    equal_open: int
+    history: list[log.Entry] = field(default_factory=list)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What was found for the chosen runbook."""
+        return dict(self.decision.parameters) if self.decision else {}
+
+    @property
+    def reason(self) -> str:
+        """Why this was not done by itself, in one sentence."""
+        if self.sealed:
+            return "This ticket was drawn for a blind check: say what you would do before you see what Triage thinks."
+        if self.ticket.reason:
+            return self.ticket.reason
+        return self.decision.reason if self.decision else ""
+
+
+def detail(ticket: Ticket, *, at: datetime) -> Detail:
+    """The ticket's page for a person who may see it. `ticket` comes with customer, source and held_by loaded."""
+    sealed = bool(blind.sealed([ticket], at=at))
+    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
+    language = language_of(ticket, found)
+    decision = (
+        Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True)
+        .select_related("certificate")
+        .first()
+    )
+    runs = [] if sealed else list(ticket.runs.select_related("target", "ordered_by").order_by("-pk")[:10])
+    asked = ticket.approvals.filter(status=Approval.Status.ASKED).first()
+    similar, equal_open = _similar(ticket)
+    return Detail(
+        ticket=ticket,
+        sealed=sealed,
+        drawn=Draw.objects.filter(ticket=ticket).first(),
+        language=language,
+        prediction=None if sealed else found,
+        decision=None if sealed else decision,
+        candidates=[] if sealed or found is None else _candidates(ticket, found.matches, language),
+        runs=runs,
+        approval=asked,
+        reviews=list(ticket.reviews.select_related("person").order_by("-pk")[:10]),
+        similar=[] if sealed else similar,
+        equal_open=equal_open,
+        history=log.of_ticket(ticket, sealed=sealed),
+    )
+
+
+def _candidates(ticket: Ticket, matches: list[dict[str, Any]], language: str) -> list[Candidate]:
+    best = matches[:SHOWN_CANDIDATES]
+    shown = articles.by_label((ticket.customer_id, match["label"], language) for match in best)
+    return [
+        Candidate(
+            number=number,
+            label=match["label"],
+            probability=match["probability"],
+            article=shown.get((ticket.customer_id, match["label"])),
+            runbook=articles.runbook_of(shown.get((ticket.customer_id, match["label"]))),
+        )
+        for number, match in enumerate(best, start=1)
+    ]
+
+
+def _similar(ticket: Ticket) -> tuple[list[Similar], int]:
+    """Earlier tickets with equal masked text and what people said of them, and how many such are open."""
+    if not ticket.storm_key or ticket.customer_id is None:
+        return [], 0
+    equal = Ticket.objects.filter(customer=ticket.customer_id, storm_key=ticket.storm_key).exclude(pk=ticket.pk)
+    waiting = equal.filter(status=Ticket.Status.NEEDS_REVIEW).count()
+    rows = list(equal.filter(pk__lt=ticket.pk).order_by("-pk")[:SIMILAR])
+    reviews = {
+        review.ticket_id: review
+        for review in Review.objects.filter(ticket__in=rows, undone_at__isnull=True).order_by("pk")
+    }
+    return [Similar(row, reviews.get(row.pk)) for row in rows], waiting

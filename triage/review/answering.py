@@ -1,0 +1,43 @@
+"""What the ITSM is told of a verdict. It waits until the verdict can no longer be undone."""
+
+from datetime import datetime
+
+from triage.models import Article, Review, Writeback
+from triage.queries.blind import GRACE, UNDO
+
+V = Review.Verdict
+
+
+def tell(review: Review, *, article: Article | None, closes: bool, at: datetime) -> None:
+    """Note what to tell. A `note` is for the requester where its content says so, else for the agents there."""
+    Writeback.objects.create(
+        customer=review.customer,
+        ticket=review.ticket,
+        key=key_of(review),
+        what="resolve" if closes else "note",
+        content={
+            "text": _text(review, article),
+            "public": review.follow in ("reply", "ask"),
+            "verdict": review.verdict,
+            "follow": review.follow,
+            "article": article.key if article else "",
+        },
+        next_at=at + UNDO + GRACE,
+        created_at=at,
+    )
+
+
+def key_of(review: Review) -> str:
+    """The key under which the ITSM is told of a review, once."""
+    return f"review-{review.pk}"
+
+
+def _text(review: Review, article: Article | None) -> str:
+    if review.follow == "reply" and article:
+        return "\n\n".join(part for part in (review.note, article.title, article.body) if part)
+    if review.follow == "ask":
+        return review.note
+    said = f"{article.key} {article.title}" if article else V(review.verdict).label
+    if review.follow == "assign":
+        return f"To be assigned to: {review.note} ({said})"
+    return f"{said}. {review.note}".strip() if review.note else f"{said}."

@@ -1,0 +1,38 @@
+"""Holds: while one person has a ticket open, nobody else decides it. A hold runs out by itself."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from triage.models import Person, Ticket
+from triage.permissions import check_can_review
+from triage.queries.blind import awaits_verdict
+from triage.queries.log import name_of
+from triage.review.refused import ReviewRefused
+
+HOLD = timedelta(minutes=5)
+
+
+def hold(ticket: Ticket, *, person: Person, at: datetime) -> bool:
+    """Take or renew the person's hold; False where somebody else has it. `ticket` then tells who and until when."""
+    check_can_review(person, ticket)
+    free = Q(held_by__isnull=True) | Q(held_until__isnull=True) | Q(held_until__lte=at) | Q(held_by=person)
+    won = Ticket.objects.filter(free, pk=ticket.pk).update(held_by=person, held_until=at + HOLD)
+    ticket.refresh_from_db(fields=["held_by", "held_until"])
+    return bool(won)
+
+
+def release(ticket: Ticket, *, person: Person) -> None:
+    """Give the person's own hold back."""
+    Ticket.objects.filter(pk=ticket.pk, held_by=person).update(held_by=None, held_until=None)
+
+
+def check_not_held(ticket: Ticket, *, person: Person, at: datetime) -> None:
+    """Raise ReviewRefused where somebody else holds the ticket."""
+    if ticket.held_by_id not in (None, person.pk) and ticket.held_until and ticket.held_until > at:
+        raise ReviewRefused(f"{name_of(ticket.held_by)} has this ticket open. Take another one.")
+
+
+def worth_holding(ticket: Ticket) -> bool:
+    """Whether there is anything to decide about the ticket."""
+    return ticket.status == Ticket.Status.NEEDS_REVIEW or awaits_verdict(ticket)

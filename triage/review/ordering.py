@@ -1,0 +1,77 @@
+"""A runbook that a person orders for a ticket: by one word for low and medium risk, with approval above."""
+
+from datetime import datetime
+
+from django.db.models import F
+
+from runbooks.base import Runbook
+from runbooks.parameters import Extraction, validate
+from triage import approvals, automation
+from triage.models import Decision, Mode, Person, Run, Target, Ticket
+from triage.queries.log import name_of
+from triage.review.refused import ReviewRefused
+from triage.targets import directory, object_of, target_for
+
+PEOPLE_NEEDED = {"low": 0, "medium": 0, "high": 1, "irreversible": 2}
+"""How many others must approve what one person has ordered, by risk tier."""
+
+
+def obstacle(*, ticket: Ticket, runbook: Runbook, at: datetime) -> str | None:
+    """Why the runbook cannot be ordered for this ticket now, as a sentence."""
+    customer = ticket.customer
+    if customer is None:
+        return "This ticket belongs to no customer yet."
+    if target_for(customer, runbook) is None:
+        return f"No single {runbook.target_kind} is set up for {runbook.title}."
+    return automation.obstacle(customer=customer, runbook=runbook, at=at)
+
+
+def order(
+    *, ticket: Ticket, person: Person, label: str, runbook: Runbook, parameters: dict[str, str], at: datetime
+) -> None:
+    """Write the decision for what was ordered and request its run, or the approval that it needs.
+
+    Raises ReviewRefused with what is in the way; the caller's transaction then leaves nothing behind.
+    """
+    if in_the_way := obstacle(ticket=ticket, runbook=runbook, at=at):
+        raise ReviewRefused(in_the_way)
+    problems = problems_with(runbook, parameters, target=_target(ticket, runbook))
+    if problems:
+        raise ReviewRefused(f"{runbook.title} cannot work with this: {'; '.join(problems)}.")
+    if Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).exists():
+        Ticket.objects.filter(pk=ticket.pk).update(occasion=F("occasion") + 1)
+        ticket.refresh_from_db(fields=["occasion"])
+    Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True).update(in_force=False)
+    decision = Decision.objects.create(
+        customer_id=ticket.customer_id,
+        ticket=ticket,
+        text_hash=ticket.text_hash,
+        mode=Mode.APPROVE,
+        article=label,
+        runbook=runbook.key,
+        parameters=parameters,
+        reason=f"{name_of(person)} ordered: {runbook.title}"[:1000],
+        made_at=at,
+    )
+    people = PEOPLE_NEEDED[runbook.tier]
+    if people:
+        asked = approvals.ask(ticket=ticket, decision=decision, people_needed=people, at=at)
+        if asked is None:
+            raise ReviewRefused("The ticket has moved on meanwhile. Open it again.")
+        return
+    run = automation.request(ticket=ticket, decision=decision, at=at, actor=f"person:{person.pk}", ordered_by=person)
+    if run is None:
+        on = object_of(runbook, parameters=parameters, ticket=ticket)
+        raise ReviewRefused(
+            f"Another run on {on} is under way, or an equal ticket's run answers for this one too. Look at the runs."
+        )
+
+
+def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Target | None) -> tuple[str, ...]:
+    """What speaks against these values, at the target too. Whether an account is the requester's own the person knows."""
+    client = directory(target) if target else None
+    return validate(runbook, Extraction(parameters), directory=client, requester="", machine=True)
+
+
+def _target(ticket: Ticket, runbook: Runbook) -> Target | None:
+    return target_for(ticket.customer, runbook) if ticket.customer else None

@@ -1,0 +1,82 @@
+"""What only a person can say: whether a lost run happened, that automation must stop, that a seal is broken."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from runbooks.registry import RUNBOOKS
+from triage import automation, lifecycle
+from triage.models import Customer, Person, Run, Ticket, Writeback
+from triage.permissions import check_can_settle, check_can_start, check_can_stop
+from triage.queries.blind import REVEALED, has_looked
+from triage.queries.log import name_of
+from triage.review.refused import ReviewRefused
+
+
+def settle_unknown(run: Run, *, person: Person, succeeded: bool, note: str, at: datetime) -> None:
+    """Record what a person found at the target: the run becomes SUCCEEDED or FAILED, its tickets follow."""
+    check_can_settle(person, run)
+    note = note.strip()
+    if not note:
+        raise ReviewRefused("Say in a few words how you know: what you found at the target.")
+    actor = f"person:{person.pk}"
+    found = "it happened" if succeeded else "it did not happen"
+    with transaction.atomic():
+        won = lifecycle.advance(
+            Run.objects.filter(pk=run.pk, status=Run.Status.UNKNOWN),
+            to=Run.Status.SUCCEEDED if succeeded else Run.Status.FAILED,
+            at=at,
+            actor=actor,
+            reason=f"{name_of(person)} looked: {found}. {note}"[:1000],
+            changes={"finished_at": at},
+        )
+        if not won:
+            raise ReviewRefused("This run is settled already. Reload the page.")
+        run.refresh_from_db()
+        automation.settle(run, at=at, actor=actor)
+        if succeeded:
+            _resolve(run, at=at, actor=actor)
+
+
+def switch_automation(customer: Customer, *, on: bool, person: Person, reason: str, at: datetime) -> bool:
+    """Stop every start for a customer, or allow starts again; False where it stood so already."""
+    if on:
+        check_can_start(person, customer)
+    else:
+        check_can_stop(person, customer)
+    with transaction.atomic():
+        won = Customer.objects.filter(pk=customer.pk, automation_enabled=not on).update(automation_enabled=on)
+        if won:
+            event = "automation started" if on else "automation stopped"
+            lifecycle.record(row=customer, event=event, at=at, actor=f"person:{person.pk}", reason=reason.strip())
+    return bool(won)
+
+
+def reveal(ticket: Ticket, *, person: Person, at: datetime) -> None:
+    """Show the person what Triage thinks of a drawn ticket, on the record: their verdict no longer counts as blind."""
+    if not has_looked(person, ticket):
+        lifecycle.record(row=ticket, event=REVEALED, at=at, actor=f"person:{person.pk}")
+
+
+def _resolve(run: Run, *, at: datetime, actor: str) -> None:
+    """The lost run's own ticket came to the desk when the run was lost; now it is resolved there."""
+    won = lifecycle.advance(
+        Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.NEEDS_REVIEW, text_hash=run.text_hash),
+        to=Ticket.Status.RESOLVED,
+        at=at,
+        actor=actor,
+        reason=run.reason,
+    )
+    if won:
+        title = RUNBOOKS[run.runbook].title if run.runbook in RUNBOOKS else run.runbook
+        Writeback.objects.get_or_create(
+            key=f"run-{run.uuid}-{run.ticket_id}",
+            defaults={
+                "customer": run.customer,
+                "ticket_id": run.ticket_id,
+                "what": "resolve",
+                "content": {"text": f"{title}: done. {run.reason}", "run": str(run.uuid)},
+                "next_at": at,
+                "created_at": at,
+            },
+        )

@@ -1,0 +1,216 @@
+"""A person's verdict on a ticket, and the label that it makes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import transaction
+
+from runbooks.base import Runbook
+from triage import lifecycle
+from triage.models import Article, Customer, Draw, Label, Notification, Person, Prediction, Review, Run, Ticket
+from triage.permissions import check_can_order_run, check_can_review
+from triage.queries import articles, blind
+from triage.queries.log import name_of
+from triage.queries.queue import language_of
+from triage.review import answering, ordering
+from triage.review.holding import check_not_held
+from triage.review.refused import ReviewRefused
+
+V = Review.Verdict
+T = Ticket.Status
+LABELLED = {V.ARTICLE: True, V.WRONG_PARAMETERS: True, V.NONE: False, V.NOT_OURS: False}
+"""Verdicts that make a label, and whether it is the article; two problems or a duplicate teach nothing."""
+FOLLOWS = ("", "reply", "assign", "ask", "run")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the person said; `article` and `also` once checked."""
+
+    kind: str
+    label: str
+    note: str
+    follow: str
+    parameters: dict[str, str]
+    article: Article | None = None
+    also: tuple[str, ...] = ()
+
+
+def decide(
+    *,
+    ticket: Ticket,
+    person: Person,
+    verdict: str,
+    at: datetime,
+    article: str = "",
+    also: Sequence[str] = (),
+    note: str = "",
+    follow: str = "",
+    parameters: Mapping[str, str] | None = None,
+) -> Review:
+    """Record a verdict on the text that `ticket` carries, and carry out what follows from it.
+
+    `article` and `also` are labels. A drawn ticket that went its way already is only answered for, not changed, unless
+    the answer contradicts what was run: then it comes back. Raises ReviewRefused or PermissionDenied with the reason.
+    """
+    check_can_review(person, ticket)
+    customer = ticket.customer
+    if customer is None:
+        raise ReviewRefused("This ticket belongs to no customer yet.")
+    given = Verdict(verdict, article, note.strip()[:1000], follow, dict(parameters or {}))
+    said = _checked(given, customer, also=also)
+    with transaction.atomic():
+        current = Ticket.objects.select_for_update().get(pk=ticket.pk)
+        _check_still_so(ticket, current, person=person, at=at)
+        review = _record(said, customer, current, person=person, at=at)
+        if current.status == T.NEEDS_REVIEW:
+            _carry_out(review, current, said, person=person, at=at)
+        else:
+            _compare(review, current, said, at=at)
+        Ticket.objects.filter(pk=current.pk, held_by=person).update(held_by=None, held_until=None)
+    return review
+
+
+def _record(said: Verdict, customer: Customer, ticket: Ticket, *, person: Person, at: datetime) -> Review:
+    """The Review, its Label and its line in the log."""
+    review = Review.objects.create(
+        customer=customer,
+        ticket=ticket,
+        person=person,
+        verdict=said.kind,
+        article=said.label,
+        also_acceptable=list(said.also),
+        parameters=said.parameters,
+        note=said.note,
+        follow=said.follow if ticket.status == T.NEEDS_REVIEW else "",
+        blind=blind.awaits_verdict(ticket) and not blind.has_looked(person, ticket),
+        text_hash=ticket.text_hash,
+        decided_at=at,
+    )
+    _label(review, Draw.objects.filter(ticket=ticket).first(), at=at)
+    lifecycle.record(
+        row=ticket, event="verdict", at=at, actor=f"person:{person.pk}", after=said.kind, reason=_words(said)
+    )
+    return review
+
+
+def _checked(said: Verdict, customer: Customer, *, also: Sequence[str]) -> Verdict:
+    """The verdict with its article found; raises ReviewRefused where it does not hold together."""
+    if said.kind not in V.values:
+        raise ReviewRefused(f"There is no verdict {said.kind!r}.")
+    if said.follow not in FOLLOWS:
+        raise ReviewRefused(f"There is no next step {said.follow!r}.")
+    if said.kind == V.NONE and len(said.note) < 3:
+        raise ReviewRefused("Say in a word or two what the ticket is about, so that an article can be written.")
+    if said.follow in ("assign", "ask") and not said.note:
+        raise ReviewRefused("Say to whom to assign it." if said.follow == "assign" else "Write the question to ask.")
+    if said.kind not in (V.ARTICLE, V.WRONG_PARAMETERS):
+        if said.follow in ("run", "reply"):
+            raise ReviewRefused("Only an article that fits can be run or replied with.")
+        return replace(said, label="")
+    if not said.label:
+        raise ReviewRefused("Say which article fits.")
+    known = {label: articles.best(customer, label) for label in dict.fromkeys([said.label, *also]) if label}
+    for label, found in known.items():
+        if found is None:
+            raise ReviewRefused(f"This customer is offered no article {label!r}. Search for another one.")
+    others = tuple(label for label in known if label != said.label)
+    return replace(said, article=known[said.label], also=others)
+
+
+def _check_still_so(seen: Ticket, current: Ticket, *, person: Person, at: datetime) -> None:
+    """Refuse where the ticket is no longer what the person looked at."""
+    if current.text_hash != seen.text_hash:
+        raise ReviewRefused("The ticket's text has changed since you opened it. Read it again.")
+    check_not_held(current, person=person, at=at)
+    if current.status == T.NEEDS_REVIEW or (current.status in blind.ELSEWHERE and blind.awaits_verdict(current)):
+        return
+    latest = Review.objects.filter(ticket=current, undone_at__isnull=True).order_by("-pk").first()
+    if latest and latest.person and current.status in (T.RESOLVED, T.ANSWERED, T.QUEUED, T.WAITING_APPROVAL):
+        who = "You have" if latest.person_id == person.pk else f"{name_of(latest.person)} has"
+        raise ReviewRefused(f"{who} decided this ticket already, at {latest.decided_at:%H:%M} UTC.")
+    raise ReviewRefused(f"This ticket needs no verdict now: {current.get_status_display().lower()}.")
+
+
+def _label(review: Review, drawn: Draw | None, *, at: datetime) -> None:
+    """The label that the verdict makes, with the chance that its ticket had of being drawn."""
+    if review.verdict not in LABELLED:
+        return
+    ticket = review.ticket
+    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
+    Label.objects.create(
+        customer=review.customer,
+        ticket=ticket,
+        review=review,
+        subject=ticket.subject,
+        body=ticket.body,
+        language=language_of(ticket, found)[:16],
+        article=review.article if LABELLED[V(review.verdict)] else "",
+        provenance="desk-blind" if review.blind else "desk",
+        draw_purpose=drawn.purpose if drawn else Draw.Purpose.NONE,
+        draw_probability=drawn.probability if drawn else 0.0,
+        made_at=at,
+    )
+
+
+def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person, at: datetime) -> None:
+    """Move the ticket where the verdict sends it and note what the ITSM is to be told."""
+    if said.follow == "run":
+        check_can_order_run(person, ticket)
+        runbook: Runbook | None = articles.runbook_of(said.article)
+        if runbook is None:
+            raise ReviewRefused("This article has no runbook.")
+        ordering.order(
+            ticket=ticket, person=person, label=said.label, runbook=runbook, parameters=said.parameters, at=at
+        )
+        return
+    closes = not said.follow and said.kind in (V.ARTICLE, V.WRONG_PARAMETERS, V.DUPLICATE)
+    won = lifecycle.advance(
+        Ticket.objects.filter(pk=ticket.pk, status=T.NEEDS_REVIEW, text_hash=ticket.text_hash),
+        to=T.RESOLVED if closes else T.ANSWERED,
+        at=at,
+        actor=f"person:{person.pk}",
+        reason=f"{name_of(person)}: {_words(said)}"[:1000],
+    )
+    if not won:
+        raise ReviewRefused("Somebody else decided this ticket at the same moment.")
+    answering.tell(review, article=said.article, closes=closes, at=at)
+
+
+def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> None:
+    """A ticket that was run for comes back where a blind answer contradicts the run."""
+    run = Run.objects.filter(ticket=ticket, status=Run.Status.SUCCEEDED).order_by("-pk").first()
+    if run is None or run.decision is None or ticket.status != T.RESOLVED:
+        return
+    fits = run.decision.article in (said.label, *said.also) and said.kind == V.ARTICLE
+    if fits and all(run.parameters.get(name) == value for name, value in said.parameters.items()):
+        return
+    reason = f"A blind check contradicts what was run ({run.decision.article}): {_words(said)}."
+    lifecycle.advance(
+        Ticket.objects.filter(pk=ticket.pk, status=T.RESOLVED),
+        to=T.NEEDS_REVIEW,
+        at=at,
+        actor=f"person:{review.person_id}",
+        reason=reason[:1000],
+    )
+    Notification.objects.get_or_create(
+        key=f"verify-{review.pk}",
+        defaults={
+            "customer": review.customer,
+            "kind": "verification_contradicts",
+            "text": f"{ticket.external_id}: {reason}"[:1000],
+            "link": f"/tickets/{ticket.uuid}/",
+            "created_at": at,
+        },
+    )
+
+
+def _words(said: Verdict) -> str:
+    """The verdict in words."""
+    if said.article:
+        text = f"{said.article.key} {said.article.title}"
+        text = f"{text}, but with other parameters" if said.kind == V.WRONG_PARAMETERS else text
+    else:
+        text = V(said.kind).label
+    return f"{text} ({said.note})" if said.note else text
