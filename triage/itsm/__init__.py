@@ -1,0 +1,35 @@
+"""Connections to ITSMs: one file an ITSM, and one line here."""
+
+from collections.abc import Mapping
+
+from triage.itsm import standard
+from triage.itsm.base import (
+    Connector,
+    IncomingTicket,
+    ItsmError,
+    Parsed,
+    PayloadInvalid,
+    PayloadTooLarge,
+    ReadFailed,
+    ReplyFailed,
+    Seen,
+    SignatureInvalid,
+)
+
+__all__ = [
+    "SOURCES",
+    "Connector",
+    "IncomingTicket",
+    "ItsmError",
+    "Parsed",
+    "PayloadInvalid",
+    "PayloadTooLarge",
+    "ReadFailed",
+    "ReplyFailed",
+    "Seen",
+    "SignatureInvalid",
+]
+
+SOURCES: Mapping[str, Connector] = {
+    "standard": standard,
+}

@@ -1,0 +1,91 @@
+"""HTTP to an ITSM: only to the address that an administrator configured, no redirects, bounded in time and size."""
+
+import time
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+import urllib3
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 10.0
+WHOLE_SECONDS = 20.0
+ANSWER_BYTES = 1024 * 1024
+PLACE = "{external_id}"
+# come back later: time-out, conflict, too early, too many
+LATER = frozenset({408, 409, 425, 429})
+
+
+class ExchangeFailed(Exception):
+    """No good answer. `permanent`: the same request will never get one."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+def filled(template: str, external_id: str) -> str:
+    """The template with the ticket's id quoted into its path or query; the host never comes from a ticket."""
+    before = urlsplit(template)
+    if PLACE not in before.path + before.query:
+        raise ExchangeFailed(f"the address {template!r} has no {PLACE} in its path or query", permanent=True)
+    if PLACE in before.netloc + before.scheme or external_id in {".", ".."}:
+        raise ExchangeFailed(f"ticket {external_id!r} cannot be put into {template!r}", permanent=True)
+    return template.replace(PLACE, quote(external_id, safe=""))
+
+
+def exchange(method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> bytes:
+    """The body of a 2xx answer, at most 1 MiB within 20 s; anything else raises ExchangeFailed."""
+    if urlsplit(url).scheme not in {"https", "http"}:
+        raise ExchangeFailed(f"{url!r} is no http(s) address; set https://itsm.example.org/...", permanent=True)
+    deadline = time.monotonic() + WHOLE_SECONDS
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
+    with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False) as pool:
+        try:
+            answer = pool.request(
+                method,
+                url,
+                body=body,
+                headers={
+                    **headers,
+                    "user-agent": "triage",
+                    "accept": "application/json",
+                    "accept-encoding": "identity",
+                },
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                received = _bounded(answer, deadline=deadline)
+            finally:
+                answer.close()
+        except urllib3.exceptions.LocationParseError as error:
+            raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise ExchangeFailed(f"{urlsplit(url).hostname} does not answer: {error}", permanent=False) from error
+    if 200 <= answer.status < 300:
+        return received
+    raise _refusal(answer.status, urlsplit(url).hostname or url)
+
+
+def _refusal(status: int, host: str) -> ExchangeFailed:
+    if 300 <= status < 400:
+        return ExchangeFailed(
+            f"{host} redirects ({status}), which is not followed; set the final address", permanent=True
+        )
+    later = status >= 500 or status in LATER
+    hint = "it will be tried again" if later else "check the address, the secret and what the server logged"
+    return ExchangeFailed(f"{host} answered {status}; {hint}", permanent=not later)
+
+
+def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    for piece in answer.stream(64 * 1024, decode_content=False):
+        size += len(piece)
+        pieces.append(piece)
+        if size > ANSWER_BYTES:
+            raise ExchangeFailed(f"the answer has more than {ANSWER_BYTES} bytes", permanent=True)
+        if time.monotonic() > deadline:
+            raise ExchangeFailed(f"the answer was not complete after {WHOLE_SECONDS:.0f} s", permanent=False)
+    return b"".join(pieces)
