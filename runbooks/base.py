@@ -20,7 +20,7 @@ ASSURANCES: Final[tuple[Assurance, ...]] = ("none", "monitored", "mail", "portal
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 
-_EXTRACTOR_FILES = ("mentions.py", "parameters.py")
+_EXTRACTOR_FILES = ("mentions.py", "names.py", "parameters.py", "rules.py", "search.py")
 
 
 def assurance_reaches(have: Assurance, need: Assurance) -> bool:

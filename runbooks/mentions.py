@@ -10,16 +10,17 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from runbooks.names import UNSPACED, words
+
 TEXT_LIMIT = 20_000
 """Characters that are read; a longer text is for a person, since what decides may stand behind the end."""
 
-# Scripts without spaces between words: an address may stand directly beside them.
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]+")
+LONGEST_UNSPACED_NAME = 8
+
+_UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 _RUN = re.compile(r"[\w.%+@\\'-]+")
-_MAIL = re.compile(r"[^\s@\\]{1,64}@[^\s@\\]{1,190}")
 _DOMAIN_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}\\{1,2}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
-_WORD = re.compile(r"[^\W_]+")
 _LABELLED = re.compile(
     r"(?<!\w)(?:user(?:[ _-]?(?:id|name))?|uid|account ?name|sam ?account ?name|benutzer(?:name|kennung)?"
     r"|kontoname|kennung|identifiant|nom d'utilisateur|usuario|ユーザー?(?:名|ID)?|アカウント名)"
@@ -39,11 +40,16 @@ class Handles(NamedTuple):
     """Names of accounts in a text.
 
     certain: unmistakably meant as an account (mail addresses, DOMAIN\\user, `user: x`).
-    possible: has the shape of a uid; means somebody only if the directory knows it.
+    possible: could be a uid, as any word could; means somebody only if the directory knows it.
     """
 
     certain: tuple[str, ...]
     possible: tuple[str, ...]
+
+    @property
+    def shaped(self) -> tuple[str, ...]:
+        """The possible ones that are no plain words: with a dot, hyphen, underscore or digit."""
+        return tuple(name for name in self.possible if re.search(r"[._0-9-]", name))
 
 
 def clean(text: str) -> str:
@@ -56,34 +62,33 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
-def misleads(text: str) -> bool:
-    """Say whether the text turns its reading direction round: people and programs would read it differently."""
-    return _REVERSING.search(text) is not None
+def unreadable(subject: str, body: str, cleaned: str) -> str:
+    """Return why a text is not to be searched, or an empty text."""
+    # One character can become eighteen by normalising, so both lengths count.
+    if max(len(subject) + len(body), len(cleaned)) > TEXT_LIMIT:
+        return f"the text is longer than {TEXT_LIMIT} characters"
+    if _REVERSING.search(subject) or _REVERSING.search(body):
+        # People would read another name than a program does.
+        return "the text has characters that turn its reading direction round"
+    return ""
 
 
 def handles(text: str) -> Handles:
     """Return the account handles in a cleaned text, each once, in order."""
     certain: dict[str, None] = {match[1].rstrip(".-_"): None for match in _LABELLED.finditer(text)}
     possible: dict[str, None] = {}
-    for run in _RUN.findall(_UNSPACED.sub(" ", text)):
+    # An address may stand directly beside characters of a script without spaces.
+    for run in _RUN.findall(_UNSPACED_RUN.sub(" ", text)):
         token = run.strip(".'-_%+")
-        if "@" in token:
-            certain[token.removesuffix("'s")] = None
+        token = token.removesuffix("'s").strip("@")
+        named = token if "@" in token else bare(token)
+        if "@" in token or named != token:
+            certain[named] = None
             continue
-        if "\\" in token:
-            match = _DOMAIN_USER.fullmatch(token.removesuffix("'s"))
-            if match:
-                certain[match[1]] = None
-            continue
-        for piece in token.split("'"):
+        for piece in re.split(r"['\\]", token):
             if _HANDLE.fullmatch(piece):
                 possible[piece] = None
     return Handles(tuple(certain), tuple(name for name in possible if name not in certain))
-
-
-def is_mail(name: str) -> bool:
-    """Say whether a name has the shape of a mail address."""
-    return _MAIL.fullmatch(name) is not None
 
 
 def bare(name: str) -> str:
@@ -92,28 +97,32 @@ def bare(name: str) -> str:
     return match[1] if match else name
 
 
-def words(text: str) -> list[str]:
-    """Return the caseless words of a cleaned text in order; underscores and punctuation part words."""
-    return _WORD.findall(text.casefold())
+def spoken_names(text: str, *, longest: int) -> Iterator[str]:
+    """Yield whatever in a cleaned text could be a person's name.
 
-
-def phrases(words_of_text: list[str], *, longest: int) -> Iterator[str]:
-    """Yield every run of 2 to `longest` neighbouring words, and pairs also the other way round (Smith, Jane)."""
+    Every run of 2 to `longest` neighbouring words, pairs also the other way round (Smith, Jane), and in
+    scripts without spaces every run of 2 to 8 characters.
+    """
+    in_order = words(text)
     for size in range(2, longest + 1):
-        for start in range(len(words_of_text) - size + 1):
-            yield " ".join(words_of_text[start : start + size])
-    for first, second in itertools.pairwise(words_of_text):
+        for start in range(len(in_order) - size + 1):
+            yield " ".join(in_order[start : start + size])
+    for first, second in itertools.pairwise(in_order):
         yield f"{second} {first}"
+    for run in _UNSPACED_RUN.findall(text):
+        for size in range(2, LONGEST_UNSPACED_NAME + 1):
+            for start in range(len(run) - size + 1):
+                yield run[start : start + size]
 
 
-def names_in(words_of_text: list[str], keys: frozenset[str], *, longest: int) -> list[str]:
-    """Return which of the keys (words with one space between) the text names, longest match first, each once."""
+def names_in(in_order: list[str], keys: frozenset[str], *, longest: int) -> list[str]:
+    """Return which of the keys (words with one space between) the words name, longest match first, each once."""
     found: dict[str, None] = {}
     start = 0
-    while start < len(words_of_text):
+    while start < len(in_order):
         step = 1
-        for size in range(min(longest, len(words_of_text) - start), 0, -1):
-            phrase = " ".join(words_of_text[start : start + size])
+        for size in range(min(longest, len(in_order) - start), 0, -1):
+            phrase = " ".join(in_order[start : start + size])
             if phrase in keys:
                 found[phrase] = None
                 step = size
@@ -135,7 +144,7 @@ def _mib(match: re.Match[str]) -> int | None:
     whole, mark, decimals, unit = match[1], match[2], match[3], (match[4] or match[5]).casefold()
     factor = _MIB[unit[0]]
     if mark and len(decimals) == 3:
-        # 1.024 and 51,200 are thousands in some language, and decimals in another.
+        # 1.024 and 51,200 are thousands in some languages, and decimals in others.
         return int(whole + decimals) if factor == 1 and len(whole) <= 3 else None
     amount = int(whole) * factor
     if mark:

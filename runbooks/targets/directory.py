@@ -3,14 +3,13 @@
 The ledger is the outside witness: a change made twice stands there twice.
 """
 
-import re
 import sqlite3
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runbooks.names import handle_key, words_key
 from runbooks.targets import sqlite
 from runbooks.targets.accounts import (
     LOCKED_BY_FAILED_LOGINS,
@@ -59,16 +58,6 @@ CREATE INDEX effects_run ON effects (run_id);
 CREATE TRIGGER effects_keep BEFORE DELETE ON effects BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
 CREATE TRIGGER effects_same BEFORE UPDATE ON effects BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END;
 """
-
-
-def handle_key(name: str) -> str:
-    """Return a uid or mail address as it is compared: NFKC, caseless, no space around."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
-
-
-def words_key(name: str) -> str:
-    """Return a display or group name as it is compared: its words, caseless, one space between."""
-    return " ".join(re.findall(r"[^\W_]+", handle_key(name)))
 
 
 def create(
