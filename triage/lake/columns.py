@@ -132,14 +132,16 @@ def _fit(name: str, column: str, kind: Kind, number: int, value: object) -> obje
 def _stored(kind: Kind, value: object) -> object:
     match kind, value:
         case "json", _:
-            return _utf8(json.dumps(value, sort_keys=True, ensure_ascii=False))
+            return _utf8(json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False))
         case "text", UUID():
             return str(value)
         case "text", str():
             return _utf8(value)
-        case "number", int() | float():
+        case "number", int() | float() if not isinstance(value, bool):
             return float(value)
-        case "whole", int():
+        case "whole", int() if not isinstance(value, bool):
+            if not -(2**63) <= value < 2**63:
+                raise ValueError(f"{value} needs more than 64 bits")
             return value
         case "moment", datetime():
             return _microseconds(value)

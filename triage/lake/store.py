@@ -5,7 +5,6 @@ One `ObjectStore` may be shared by threads and inherited over a fork: each proce
 
 import base64
 import hashlib
-import ipaddress
 import os
 import random
 import re
@@ -15,13 +14,13 @@ import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, ParamValidationError
 
+from triage.lake.connection import CONNECT_SECONDS, Connection
 from triage.lake.errors import AccessDenied, AlreadyThere, Damaged, LakeError, LakeUnavailable, NotThere
 
 if TYPE_CHECKING:
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessDenied", "AlreadyThere", "Damaged", "LakeError", "LakeUnavailable", "NotThere", "ObjectStore"]
 
-CONNECT_SECONDS = 2
 READ_SECONDS = 10
-ATTEMPTS = 3
+ATTEMPTS = 2
 CONFLICT_ATTEMPTS = 5
 DELETE_BATCH = 1000  # S3's own limit for one request
 
@@ -51,26 +49,19 @@ class ObjectStore:
     """One bucket of an S3 server.
 
     `endpoint` is a URL such as https://s3.example.org. Every method raises LakeUnavailable when the server does not
-    answer (connecting takes at most 2 s, reading 10 s, three attempts), AccessDenied on refused credentials and
+    answer (connecting takes at most 2 s, reading 10 s, two attempts), AccessDenied on refused credentials and
     LakeError for anything else that S3 refuses.
     """
 
     def __init__(
         self, *, endpoint: str, bucket: str, access_key: str, secret_key: str, region: str = "us-east-1"
     ) -> None:
-        if urlsplit(endpoint).scheme not in {"http", "https"} or not urlsplit(endpoint).hostname:
-            raise LakeError(f"the lake's endpoint {endpoint!r} is no http(s) URL; set it to https://s3.example.org")
-        if not (bucket and access_key and secret_key and region):
-            raise LakeError("the lake needs a bucket, an access key, a secret key and a region; one of them is empty")
-        self.endpoint = endpoint
+        self.connection = Connection(endpoint, bucket, access_key, secret_key, region)
         self.bucket = bucket
-        self.region = region
-        self._access_key = access_key
-        self._secret_key = secret_key
         self._made: tuple[int, S3Client] | None = None
 
     def __repr__(self) -> str:
-        return f"ObjectStore({self.endpoint}/{self.bucket})"
+        return f"ObjectStore({self.connection.endpoint}/{self.bucket})"
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False, metadata: Mapping[str, str] | None = None) -> str:
         """Write `body` (up to 5 GB) under `key` and return its etag; its SHA-256 goes along and is kept with it.
@@ -90,9 +81,12 @@ class ObjectStore:
                 )["ETag"]
         try:
             return self._put_absent(key, body, kept, checksum)
-        except AlreadyThere:
+        except AlreadyThere as taken:
             # A lost answer makes the client send again, and then our own object is what stands in the way.
-            found = self.head(key)
+            try:
+                found = self.head(key)
+            except NotThere:
+                raise taken from None
             if found.get(PUT_ID) == put_id:
                 return found["etag"]
             raise
@@ -202,10 +196,10 @@ class ObjectStore:
         )
         return boto3.session.Session(botocore_session=session).client(
             "s3",
-            endpoint_url=self.endpoint,
-            region_name=self.region,
-            aws_access_key_id=self._access_key,
-            aws_secret_access_key=self._secret_key,
+            endpoint_url=self.connection.endpoint,
+            region_name=self.connection.region,
+            aws_access_key_id=self.connection.access_key,
+            aws_secret_access_key=self.connection.secret_key,
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -215,7 +209,7 @@ class ObjectStore:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_supported",
                 max_pool_connections=32,
-                proxies={} if _is_loopback(self.endpoint) else None,
+                proxies={} if self.connection.on_loopback else None,
             ),
         )
 
@@ -247,7 +241,7 @@ def _meaning(error: ClientError, key: str) -> LakeError:
     if code in DAMAGED_CODES:
         return Damaged(said)
     if code == "NoSuchBucket":
-        return NotThere(f"{said}; the bucket must be made first")
+        return LakeError(f"{said}; make the bucket or mend its name")  # never NotThere: that says the object is not
     if status >= 500 or status == 429 or code in BUSY_CODES:
         return LakeUnavailable(said)
     by_status: dict[int, type[LakeError]] = {
@@ -268,11 +262,3 @@ def _checked(metadata: Mapping[str, str]) -> Mapping[str, str]:
         if not (value.isascii() and value.isprintable() and value == value.strip()):
             raise LakeError(f"metadata {name}: use printable ASCII without spaces around it")
     return metadata
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from triage.lake import layout
 from triage.lake.columns import PARTITIONS, WRITTEN, Kind, arrow_table, columns_of, newest
+from triage.lake.connection import CONNECT_SECONDS, Connection
 from triage.lake.errors import AccessDenied, LakeError, LakeUnavailable, NotThere
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ COMMIT_ATTEMPTS = 8
 # a training set is a version of a table, so versions and their files must stay readable
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 3650 days",
+    "delta.enableExpiredLogCleanup": "false",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -46,19 +48,7 @@ class Tables:
         self, *, endpoint: str, bucket: str, access_key: str, secret_key: str, region: str = "us-east-1"
     ) -> None:
         self.bucket = bucket
-        self._options = {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ALLOW_HTTP": str(urlsplit(endpoint).scheme == "http").lower(),
-            "AWS_REGION": region,
-            "AWS_ACCESS_KEY_ID": access_key,
-            "AWS_SECRET_ACCESS_KEY": secret_key,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "aws_conditional_put": "etag",  # one commit of a version wins, without any lock beside the bucket
-            "connect_timeout": "2s",
-            "timeout": "30s",
-            "max_retries": "3",
-            "retry_timeout": "15s",
-        }
+        self._options = _options(Connection(endpoint, bucket, access_key, secret_key, region))
 
     def append(self, name: str, *, customer: str, rows: Sequence[Mapping[str, object]], at: datetime) -> int:
         """Append rows, all or none, as written at `at`; return a version of the table that holds them.
@@ -143,12 +133,51 @@ class Tables:
         return DeltaTable(layout.table_uri(self.bucket, name), version=version, storage_options=self._options)
 
 
+def _options(connection: Connection) -> dict[str, str]:
+    """The Delta library's storage options. It reads AWS_* variables too, so what must not come from there is said."""
+    options = {
+        "AWS_ENDPOINT_URL": connection.endpoint,
+        "AWS_ENDPOINT_URL_S3": connection.endpoint,
+        "AWS_ALLOW_HTTP": str(connection.plain_http).lower(),
+        "AWS_REGION": connection.region,
+        "AWS_ACCESS_KEY_ID": connection.access_key,
+        "AWS_SECRET_ACCESS_KEY": connection.secret_key,
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+        "AWS_SKIP_SIGNATURE": "false",
+        "aws_conditional_put": "etag",  # one commit of a version wins, without any lock beside the bucket
+        "connect_timeout": f"{CONNECT_SECONDS}s",
+        "timeout": "30s",
+        "max_retries": "3",
+        "retry_timeout": "15s",
+    }
+    if connection.on_loopback:
+        # naming a proxy and excepting the only host is how this library is kept from the environment's proxy
+        host = urlsplit(connection.endpoint).hostname or ""
+        options |= {"proxy_url": connection.endpoint, "proxy_excludes": host}
+    for name in ("AWS_SESSION_TOKEN", "AWS_TOKEN"):
+        if name in os.environ:
+            if not connection.on_loopback:
+                raise LakeError(f"{name} is set and would be sent with the lake's own access key; unset it for Triage")
+            options["AWS_SESSION_TOKEN"] = ""
+    return options
+
+
 class _NoTable(NotThere):
     """Nothing was ever written to this table."""
 
 
 class _Lost(LakeError):
     """Another writer took the version that this commit wanted."""
+
+
+_MEANINGS: tuple[tuple[str, type[LakeError]], ...] = (
+    ("already exists", _Lost),
+    ("LogSegment end version", NotThere),  # the table has no such version
+    ("NoSuchBucket", LakeError),
+    ("lacked the necessary privileges", AccessDenied),
+    ("valid authentication credentials", AccessDenied),
+    ("Generic S3 error", LakeUnavailable),
+)
 
 
 def _committed(name: str, work: Callable[[], int]) -> int:
@@ -172,18 +201,23 @@ def _explained(name: str, work: Callable[[], T]) -> T:
         raise _NoTable(f"table {name}: {_plain(error)}") from error
     except CommitFailedError as error:
         raise _Lost(f"table {name}: {_plain(error)}") from error
-    except DeltaError as error:
-        said = _plain(error)
-        if "already exists" in said:
-            raise _Lost(f"table {name}: {said}") from error
-        if "LogSegment end version" in said:
-            raise NotThere(f"table {name} has no such version: {said}") from error
-        raise LakeError(f"table {name}: {said}") from error
-    except OSError as error:
-        said = _plain(error)
-        if "lacked the necessary privileges" in said or "valid authentication credentials" in said:
-            raise AccessDenied(f"table {name}: {said}") from error
-        raise LakeUnavailable(f"table {name}: the lake does not answer: {said}") from error
+    except (DeltaError, OSError) as error:
+        raise _meaning(name, error) from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # Rust's own, which is no Exception and cannot be imported
+            raise LakeError(f"table {name}: the Delta library failed inside: {error}") from error
+        raise
+
+
+def _meaning(name: str, error: Exception) -> LakeError:
+    """Which of our errors the library means; it tells them apart in words only."""
+    said = _plain(error)
+    for words, kind in _MEANINGS:
+        if words in said:
+            return kind(f"table {name}: {said}")
+    if isinstance(error, OSError):
+        return LakeUnavailable(f"table {name}: the lake does not answer: {said}")
+    return LakeError(f"table {name}: {said}")
 
 
 def _refuse_after_fork() -> None:
