@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 # the home must be set before Django's settings are read: a test never touches the person's own installation
@@ -12,6 +12,8 @@ for name in ("TRIAGE_DATABASE_URL", "TRIAGE_BROKER_URL", "TRIAGE_LAKE_ENDPOINT")
     os.environ.pop(name, None)
 
 import pytest  # noqa: E402 - after the environment is set
+
+from triage.embedded import Endpoints  # noqa: E402
 
 REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
 
@@ -32,3 +34,24 @@ def pytest_runtest_makereport(
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty installation folder with a short path."""
     return Path(tempfile.mkdtemp(prefix="tri-"))
+
+
+@pytest.fixture(scope="session")
+def lake_server() -> Iterator[Endpoints]:
+    """The embedded lake and broker, started once for all tests that ask."""
+    from tests import servers
+
+    with servers.embedded() as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def lake(lake_server: Endpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
+    """The installation's lake and broker are the embedded ones for this test."""
+    from triage.environment import environment
+
+    for name, value in lake_server.environment().items():
+        monkeypatch.setenv(name, value)
+    environment.cache_clear()
+    yield lake_server
+    environment.cache_clear()

@@ -16,7 +16,7 @@ from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RUNNERS
-from triage import approvals, automation, lifecycle
+from triage import approvals, automation, itsm, lifecycle
 from triage.environment import environment
 from triage.lake import here, layout
 from triage.lake.store import AlreadyThere, LakeError
@@ -45,7 +45,11 @@ def execute(run_id: int, *, at: datetime) -> bool:
     runbook = RUNBOOKS.get(run.runbook)
     if runbook is None or runbook.action_digest != run.action_digest:
         return _void(run, at=at, reason="The runbook has changed since this run was decided.")
-    if late := _too_late(run, runbook, at=at):
+    try:
+        late = _too_late(run, runbook, at=at)
+    except itsm.ReadFailed as error:
+        return _put_back(run, at=at, seconds=10, reason=f"The ITSM could not be asked: {error}", counts=False)
+    if late:
         return _void(run, at=at, reason=late)
     if held := automation.obstacle(customer=run.customer, runbook=runbook, at=at):
         return _put_back(run, at=at, seconds=5, reason=held, counts=False)
@@ -115,17 +119,12 @@ def _approval_gone(run: Run, *, at: datetime) -> str | None:
 
 def _itsm_says_no(ticket: Ticket, runbook: Runbook) -> str | None:
     """Ask the ITSM itself where it can be asked; a source that cannot be read may automate the low tier only."""
-    from triage import itsm
-
-    reader = itsm.SOURCES[ticket.source.kind].read
-    seen = reader(ticket.source, ticket.external_id)
+    seen = itsm.SOURCES[ticket.source.kind].read(ticket.source, ticket.external_id)
     if seen is None:
         return None if runbook.tier == "low" else "This source cannot be asked again, so only low-risk runbooks run."
     if seen.closed:
-        return "The ticket was closed in the ITSM meanwhile."
-    if seen.text_hash != ticket.text_hash:
-        return "The ticket's text has changed in the ITSM meanwhile."
-    return None
+        return "The ticket was closed or taken elsewhere in the ITSM meanwhile."
+    return "The ticket's text has changed in the ITSM meanwhile." if seen.text_hash != ticket.text_hash else None
 
 
 def _claim_in_lake(run: Run, *, at: datetime) -> bool:
