@@ -162,10 +162,12 @@ def continuous_look(
         return Tried(threshold, int(n[-1]), int(errors[-1]), p, p <= registration.level)
 
     tried = _walk(registration, test)
-    low, high = 0.0, 1.0  # the bound is where the same process would stop rejecting
+    chosen = _chosen(tried)  # the bound is where the same process would stop rejecting
+    low, high = (0.0, registration.alpha) if chosen.rejected else (registration.alpha, 1.0)
     while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (low, middle) if p_value(_chosen(tried).threshold, middle) <= registration.level else (middle, high)
+        rejects = p_value(chosen.threshold, middle) <= registration.level
+        low, high = (low, middle) if rejects else (middle, high)
     return _verdict(registration, tried, high)
 
 
