@@ -64,6 +64,18 @@ def fraction(seed: str, name: str) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}\n{name}".encode()).digest()[:7], "big") / 256**7
 
 
+def withdrawn_alike(*, drawn: tuple[int, int], undrawn: tuple[int, int]) -> bool:
+    """May tickets withdrawn before their verdict be left out? Only while drawn ones are withdrawn like the others.
+
+    Each pair is (withdrawn, all). Fisher's exact test at 5 %: when it finds a difference the answer is no, and
+    they count as wrong like every missing verdict (design P1).
+    """
+    from scipy import stats
+
+    counts = [[withdrawn, everything - withdrawn] for withdrawn, everything in (drawn, undrawn)]
+    return bool(stats.fisher_exact(counts).pvalue >= 0.05)
+
+
 def look(registration: Registration, rows: Sequence[DrawnRow]) -> Verdict:
     """The registered look at rows in draw order: thinned, then the first n clusters (all, for continuous looks).
 

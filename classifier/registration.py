@@ -171,6 +171,21 @@ def plan(
     )
 
 
+def draw_share(*, needed: int, clusters_a_day: float, days: int = 90) -> float:
+    """The share of clusters to draw so that `needed` of them are there within `days` (design P1).
+
+    NotCertifiable when even drawing every cluster brings too few.
+    """
+    expected = clusters_a_day * days
+    if needed > expected:
+        raise NotCertifiable(
+            f"{needed} clusters are needed within {days} days and {expected:.0f} are expected: pool runbooks, allow a "
+            "larger share of wrong runs, or let a person approve each run",
+            needed=needed,
+        )
+    return needed / expected
+
+
 def rounded(scores: Sequence[float]) -> npt.NDArray[np.float64]:
     """Scores as they are stored and compared: 6 places; ValueError when one is not in 0..1."""
     values: npt.NDArray[np.float64] = np.asarray(scores, dtype=np.float64).round(6)

@@ -7,7 +7,7 @@ import pytest
 
 from classifier.bounds import NotCertifiable
 from classifier.certificate import one_look
-from classifier.draws import DrawnRow, exported, look, recompute, thinned
+from classifier.draws import DrawnRow, exported, look, recompute, thinned, withdrawn_alike
 from classifier.registration import Registration, plan
 
 
@@ -91,3 +91,9 @@ def test_a_cluster_has_one_draw_probability() -> None:
     pair = [DrawnRow(cluster="c", score=0.5, wrong=False, probability=p) for p in (0.2, 0.4)]
     with pytest.raises(ValueError, match="a cluster is drawn as one"):
         thinned(pair, floor=0.2, seed="s")
+
+
+def test_withdrawn_tickets_are_left_out_only_while_drawn_ones_are_withdrawn_like_the_others() -> None:
+    assert withdrawn_alike(drawn=(9, 100), undrawn=(90, 1000))
+    assert not withdrawn_alike(drawn=(25, 100), undrawn=(90, 1000))
+    assert not withdrawn_alike(drawn=(0, 100), undrawn=(90, 1000))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classifier.bounds import NotCertifiable, betting_sample_size, sample_size
-from classifier.registration import Registration, plan
+from classifier.registration import Registration, draw_share, plan
 
 SCORES = np.random.default_rng(5).random(2000).round(6).tolist()
 
@@ -82,3 +82,9 @@ def test_without_any_score_the_refusal_names_no_number_it_cannot_know(scores: li
 def test_scores_that_are_no_scores_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         planned([0.5, 1.5])
+
+
+def test_the_share_to_draw_brings_what_is_needed_in_time_or_is_refused() -> None:
+    assert draw_share(needed=450, clusters_a_day=50) == pytest.approx(0.1)
+    with pytest.raises(NotCertifiable, match="450 clusters are needed within 90 days and 270 are expected: pool"):
+        draw_share(needed=450, clusters_a_day=3)
