@@ -43,7 +43,9 @@ def test_only_the_lifecycle_writes_a_status() -> None:
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update"):
                 continue
             words = ast.unparse(node)
-            if any(word.arg == "status" for word in node.keywords) and any(f"{name}.objects" in words for name in tables):
+            if any(word.arg == "status" for word in node.keywords) and any(
+                f"{name}.objects" in words for name in tables
+            ):
                 found.append(f"{file.name}:{node.lineno}")
     assert found == []
 
@@ -62,7 +64,12 @@ def test_a_change_moves_only_rows_that_may_go_there_and_logs_each() -> None:
     resolved.refresh_from_db()
     assert resolved.status == Ticket.Status.RESOLVED
     event = AuditEvent.objects.get(subject="ticket", subject_id=received.pk)
-    assert (event.before, event.after, event.actor, event.reason) == ("received", "classified", "system:test", "because")
+    assert (event.before, event.after, event.actor, event.reason) == (
+        "received",
+        "classified",
+        "system:test",
+        "because",
+    )
     assert event.customer_id == received.customer_id
 
 

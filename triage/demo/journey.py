@@ -1,5 +1,6 @@
 """`triage demo`: from an empty folder to a working product with a stream of signed webhooks, and the truth about it."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -63,16 +64,12 @@ class _Clock:
 
 
 def _bring_up(home: Path, *, port: int) -> Embedded:
-    import os
-
     installation.use_home(home.resolve())
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ["TRIAGE_BASE_URL"] = f"http://127.0.0.1:{port}"
     own = Embedded(home.resolve())
-    endpoints = own.start()
-    os.environ.update(endpoints.environment())
-    environment.cache_clear()
+    installation.use_servers(own.start())
     return own
 
 
