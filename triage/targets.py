@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from runbooks.base import Runbook
-from runbooks.targets.directory import Directory, SqliteDirectory
+from runbooks.targets.directory import SqliteDirectory
 from triage.models import Customer, Target, Ticket
 
 
@@ -19,9 +20,9 @@ def settings_of(target: Target) -> Mapping[str, str]:
     return {str(name): str(value) for name, value in json.loads(target.settings or "{}").items()}
 
 
-def directory(target: Target) -> Directory | None:
-    """A client for looking up accounts, where the target is a directory."""
-    return SqliteDirectory(settings_of(target)["path"]) if target.kind == "directory" else None
+def directory(target: Target) -> SqliteDirectory | None:
+    """A client for looking up accounts, where the target is a directory; the caller closes it."""
+    return SqliteDirectory(Path(settings_of(target)["path"])) if target.kind == "directory" else None
 
 
 def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket) -> str:
