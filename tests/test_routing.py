@@ -1,7 +1,10 @@
 """Every condition of automation fails one by one, each with its sentence; and the gate's hash moves with its parts."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +13,12 @@ from classifier.evidence import Evidence
 from classifier.text import Document, TextPipeline
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
+from runbooks.targets.directory import SqliteDirectory, create
 from triage import routing
 from triage.routing import Offer, Pick, Proof, Routed, Situation
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-UNLOCK = RUNBOOKS["unlock_account"]
+UNLOCK = RUNBOOKS["unlock_account"].model_copy(update={"assurance": "mail"})
 PICK = Pick(
     article="KB0001",
     probability=0.97,
@@ -226,6 +230,21 @@ def test_the_gate_scores_only_what_it_would_run() -> None:
     assert replace(good, complete=False).gate_score(["unlock_account"]) == 0.0
     assert replace(good, problems=("two accounts are named",)).gate_score(["unlock_account"]) == 0.0
     assert replace(good, sufficient=False).gate_score(["unlock_account"]) == 0.0
+
+
+def test_a_target_that_cannot_be_used_is_a_problem_of_the_run() -> None:
+    lost = pick(Offer(label="KB0001", runbook=UNLOCK, trouble="the directory cannot be used: gone"))
+    assert lost.gate_score(["unlock_account"]) == 0.0
+    assert routing.decide(replace(CLEAR, pick=lost)).reason == "The directory cannot be used: gone."
+
+
+def test_a_directory_that_fails_while_it_is_read_is_a_problem_of_the_run(tmp_path: Path) -> None:
+    create(tmp_path / "directory.sqlite3", [])
+    directory = SqliteDirectory(tmp_path / "directory.sqlite3")
+    with closing(sqlite3.connect(tmp_path / "directory.sqlite3")) as other:
+        other.execute("DROP TABLE accounts")
+    lost = pick(Offer(label="KB0001", runbook=UNLOCK, directory=directory))
+    assert lost.problems[0].startswith("the directory cannot be read: ")
 
 
 def test_an_article_that_the_customer_is_not_offered_is_not_live() -> None:

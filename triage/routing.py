@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from classifier.estimator import Ranking
 from classifier.text import Document, TextPipeline
 from runbooks import parameters
 from runbooks.base import Assurance, Runbook, assurance_reaches, extractor
+from runbooks.targets import TargetError
+from runbooks.targets.accounts import Directory
 from triage.models import Draw, Mode
 
 AUTOMATE_FOR = timedelta(minutes=30)
@@ -37,11 +40,17 @@ PEOPLE = {"low": 0, "medium": 0, "high": 1, "irreversible": 2}
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What an article's label leads to at one customer. `live`: not retired; `runbook`: None where it has none."""
+    """What an article's label leads to at one customer.
+
+    `live`: not retired; `runbook`: None where it has none; `directory`: where the runbook's accounts are looked up;
+    `trouble`: why the runbook's target cannot be used, empty where it can.
+    """
 
     label: str
     live: bool = True
     runbook: Runbook | None = None
+    directory: Directory | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +94,21 @@ def selected(
         live=offer is not None and offer.live,
         runbook=offer.runbook if offer else None,
     )
-    if pick.runbook is None:
+    if offer is None or pick.runbook is None:
         return pick
-    found = parameters.extract(
-        pick.runbook, subject=document.subject, body=document.body, requester=requester, fields=fields
-    )
+    if offer.trouble:
+        return replace(pick, problems=(offer.trouble,))
+    try:
+        found = parameters.extract(
+            pick.runbook,
+            subject=document.subject,
+            body=document.body,
+            requester=requester,
+            fields=fields,
+            directory=offer.directory,
+        )
+    except (TargetError, sqlite3.Error) as error:  # a file that is locked or damaged while it is read
+        return replace(pick, problems=(f"the directory cannot be read: {error}",))
     return replace(pick, parameters=dict(found.values), complete=found.complete, problems=tuple(found.problems))
 
 

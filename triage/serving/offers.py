@@ -1,0 +1,58 @@
+"""Which articles a customer's labels stand for, and the runbook and directory behind each."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+
+from django.db.models import Q
+
+from runbooks.base import Runbook
+from runbooks.registry import RUNBOOKS
+from runbooks.targets import TargetError
+from runbooks.targets.accounts import Directory
+from triage import targets
+from triage.models import Article, Customer
+from triage.routing import Offer
+
+
+@contextmanager
+def offered(customer: Customer) -> Iterator[dict[str, Offer]]:
+    """The customer's articles by label, retired ones included; directories are open until the context ends.
+
+    A customer's own articles replace shared ones of the same label. Translations that name different runbooks lead
+    to none: nobody said which one is meant.
+    """
+    rows: dict[str, list[Article]] = {}
+    for article in Article.objects.filter(Q(customer=customer) | Q(customer__isnull=True)).order_by("pk"):
+        rows.setdefault(article.translation_group, []).append(article)
+    with ExitStack() as opened:
+        reached: dict[str, tuple[Directory | None, str]] = {}
+        found = {}
+        for label, articles in rows.items():
+            offer = _offer(label, articles)
+            if offer.runbook is not None:
+                kind = offer.runbook.target_kind
+                if kind not in reached:
+                    reached[kind] = _reach(customer, offer.runbook, opened)
+                offer = replace(offer, directory=reached[kind][0], trouble=reached[kind][1])
+            found[label] = offer
+        yield found
+
+
+def _offer(label: str, rows: list[Article]) -> Offer:
+    rows = [row for row in rows if row.customer_id is not None] or rows
+    live = [row for row in rows if row.retired_at is None]
+    named = {row.runbook for row in live or rows if row.runbook}
+    return Offer(label=label, live=bool(live), runbook=RUNBOOKS.get(named.pop()) if len(named) == 1 else None)
+
+
+def _reach(customer: Customer, runbook: Runbook, opened: ExitStack) -> tuple[Directory | None, str]:
+    """The directory to look accounts up in, where the target is one, and what is wrong with the target."""
+    target = targets.target_for(customer, runbook)
+    if target is None:
+        return None, f"not exactly one {runbook.target_kind} is set up that the runbook could work on"
+    try:
+        directory = targets.directory(target)
+    except (TargetError, LookupError, ValueError) as error:
+        return None, f"the {runbook.target_kind} cannot be used: {error}"
+    return (opened.enter_context(closing(directory)) if directory else None), ""

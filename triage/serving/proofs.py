@@ -1,0 +1,74 @@
+"""The customer's certificates as routing needs them: each beside the hash that its gate would have today."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from classifier.certificate import Gate
+from runbooks.base import Runbook
+from runbooks.registry import RUNBOOKS
+from triage import routing
+from triage.models import Certificate, Customer, Mode, Run
+from triage.routing import Offer, Proof
+from triage.serving.releases import Serving
+
+VERIFIED_RUNS = 20
+"""After a changed action, as many runs that a person confirmed must succeed before it runs by itself again."""
+
+LOOKED_AT = timedelta(days=180)
+"""Certificates issued longer ago are not looked at, not even to say that they have expired."""
+
+
+def gate(serving: Serving, *, pool: Iterable[Runbook], articles: Mapping[str, Offer]) -> Gate:
+    """Today's gate of this model over a pool of runbooks: the same when certifying and when deciding."""
+    model = serving.classifier
+    return routing.gate(
+        text=model.pipeline_,
+        model=serving.digest,
+        calibrator=model.calibrator_version,
+        evidence=model.evidence_version,
+        labels=[str(label) for label in model.classes_],
+        articles=articles,
+        runbooks=pool,
+    )
+
+
+def proofs(serving: Serving, *, articles: Mapping[str, Offer], at: datetime) -> tuple[Proof, ...]:
+    """The customer's certificates of the last months; those that no longer hold too, so that the reason can say so."""
+    customer = serving.release.customer
+    rows = Certificate.objects.of(customer).filter(issued_at__gt=at - LOOKED_AT)
+    hashes: dict[tuple[str, ...], str] = {}
+    found = []
+    for row in rows:
+        keys = tuple(sorted(row.runbooks))
+        if keys not in hashes:
+            known = all(key in RUNBOOKS for key in keys)
+            pool = [RUNBOOKS[key] for key in keys] if known else []
+            hashes[keys] = gate(serving, pool=pool, articles=articles).hash if known else ""
+        found.append(_proof(row, hashes[keys], customer=customer))
+    return tuple(found)
+
+
+def _proof(row: Certificate, gate_now: str, *, customer: Customer) -> Proof:
+    return Proof(
+        id=row.pk,
+        gate=row.gate,
+        gate_now=gate_now,
+        runbooks=frozenset(row.runbooks),
+        threshold=row.threshold,
+        expires_at=row.expires_at,
+        revoked=row.revoked_at is not None,
+        proven=frozenset(key for key in row.runbooks if key in RUNBOOKS and _proven(row, RUNBOOKS[key], customer)),
+    )
+
+
+def _proven(row: Certificate, runbook: Runbook, customer: Customer) -> bool:
+    """Whether the action is the one that the certificate was issued with, or has been confirmed often enough since."""
+    if row.action_digests.get(runbook.key) == runbook.action_digest:
+        return True
+    confirmed = Run.objects.of(customer).filter(
+        runbook=runbook.key,
+        action_digest=runbook.action_digest,
+        status=Run.Status.SUCCEEDED,
+        decision__mode=Mode.APPROVE,
+    )
+    return confirmed.count() >= VERIFIED_RUNS
