@@ -85,7 +85,11 @@ class IncomingTicket:
     def over(self, earlier: Self) -> Self:
         """This message laid over an earlier one of the same ticket: what both together say."""
         said = {name: getattr(self, name) for name in self.stated}
-        newest = {"updated_at": max(self.updated_at, earlier.updated_at), "sequence": self.sequence or earlier.sequence}
+        newest = {
+            "updated_at": max(self.updated_at, earlier.updated_at),
+            "sequence": earlier.sequence if self.sequence is None else self.sequence,
+            "fields": {**earlier.fields, **said.get("fields", {})},
+        }
         return replace(earlier, **{**said, **newest, "stated": earlier.stated | self.stated})
 
     def to_json(self) -> bytes:

@@ -24,7 +24,7 @@ LONGEST = {
     "status": 60,
     "priority": 20,
 }
-GROUP_FIELDS = ("assignment_group", "group")
+GROUP_FIELD = "assignment_group"
 AUTHOR_FIELD = "updated_by"
 COMMENT_KINDS = frozenset({"comment", "note", "work_note"})
 MOST_ATTACHMENTS = 100
@@ -52,7 +52,7 @@ def ticket(value: object, *, at: datetime) -> IncomingTicket:
         "updated_at": updated,
         "created_at": _moment("created_at", said["created_at"]) if "created_at" in said else min(updated, at),
         "fields": fields,
-        "group": next((fields[name] for name in GROUP_FIELDS if name in fields), ""),
+        "group": fields.get(GROUP_FIELD, "")[:200],
         "owner": _owner(fields),
         "author": fields.get(AUTHOR_FIELD, ""),
         "comment": str(found.get("kind", "")).casefold() in COMMENT_KINDS,
@@ -60,7 +60,7 @@ def ticket(value: object, *, at: datetime) -> IncomingTicket:
     if not found["external_id"]:
         raise PayloadInvalid("external_id is empty; send the ticket's number or id in your system")
     stated = frozenset(key for key in (*_READERS, "created_at", "updated_at", "fields") if key in said)
-    if any(name in fields for name in GROUP_FIELDS):
+    if GROUP_FIELD in fields:
         stated |= {"group"}
     return IncomingTicket(**found, stated=stated)  # type: ignore[arg-type]  # each reader gives its column's type
 
@@ -165,6 +165,8 @@ def _fields(value: object) -> dict[str, str]:
 
 
 def _as_text(item: object) -> str:
+    if isinstance(item, list) and len(item) == 1 and isinstance(item[0], str):
+        return item[0]
     return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, sort_keys=True)
 
 

@@ -1,0 +1,28 @@
+"""How many deliveries a source may send: a bucket for each source in this process, filled at its share of the rate.
+
+Counted in the process and not in the database, since a refusal must cost nothing where there is too much already. With
+several web processes each lets through its part; several hosts multiply the rate.
+"""
+
+import threading
+import time
+
+
+class Buckets:
+    """One token a delivery; a full bucket holds a minute's worth. `per_minute` is this process's share."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._per_minute = max(1.0, per_minute)
+        self._levels: dict[int, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, source: int) -> float:
+        """0.0 where the source may send now, else the seconds until it may again."""
+        now = time.monotonic()
+        per_second = self._per_minute / 60.0
+        with self._lock:
+            level, then = self._levels.get(source, (self._per_minute, now))
+            level = min(self._per_minute, level + (now - then) * per_second)
+            allowed = level >= 1.0
+            self._levels[source] = (level - 1.0 if allowed else level, now)
+        return 0.0 if allowed else (1.0 - level) / per_second

@@ -1,0 +1,158 @@
+"""The door: ITSMs post here. Verify the raw bytes, then parse, then store; 202 means that it cannot be lost any more.
+
+Answers are those that senders act on rightly (never a redirect, never 410): 202, 400, 401, 404, 405, 413, 415, 429 for
+one that should slow down, 503 for one that should come back.
+"""
+
+import logging
+from datetime import datetime
+from functools import lru_cache
+from typing import NoReturn
+
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from triage import bell, intake, itsm
+from triage.environment import environment
+from triage.itsm.standard import LIMITS
+from triage.models import Notification, Source
+from triage.web.rate import Buckets
+
+log = logging.getLogger(__name__)
+RETRY_SECONDS = 5
+# a body that is too large is still read up to here, so that the sender sees the answer and not a broken connection
+DRAIN_BYTES = 16 * 1024 * 1024
+CHUNK = 256 * 1024
+
+
+class Refused(Exception):
+    """The answer to a request that goes no further."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@csrf_exempt
+def receive(request: HttpRequest, source: str) -> JsonResponse:
+    """POST /webhooks/<source>/: 202 with the delivery's id and what became of each ticket."""
+    at = timezone.now()
+    try:
+        accepted = _accept(request, slug=source, at=at)
+    except Refused as refused:
+        return JsonResponse({"error": str(refused)}, status=refused.status, headers=refused.headers)
+    except (DatabaseError, InterfaceError):
+        log.exception("a delivery was not stored")
+        return JsonResponse(
+            {"error": "not stored, the database does not answer; send it again"},
+            status=503,
+            headers={"Retry-After": str(RETRY_SECONDS)},
+        )
+    if accepted.waiting:
+        bell.ring("classify_waiting")
+    return JsonResponse(_answer(accepted), status=202)
+
+
+def _accept(request: HttpRequest, *, slug: str, at: datetime) -> intake.Accepted:
+    if request.method != "POST":
+        raise Refused(405, f"{request.method} is not understood here; use POST", Allow="POST")
+    source = Source.objects.select_related("customer").filter(slug=slug, enabled=True).first()
+    if source is None or source.kind not in itsm.SOURCES:
+        raise Refused(404, "there is no such source; check the address")
+    content_type = _content_type(request)
+    body = _body(request, limit=LIMITS[content_type])
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    connector = itsm.SOURCES[source.kind]
+    try:
+        key = connector.verify(source=source, headers=headers, body=body)
+    except itsm.SignatureInvalid as error:
+        _unsigned(source, message=str(error), at=at)
+    if wait := _buckets().take(source.pk):
+        raise Refused(
+            429,
+            f"more than {environment().source_rate} deliveries a minute; slow down, or send many tickets as NDJSON",
+            Retry_After=str(int(wait) + 1),
+        )
+    try:
+        return intake.accept(source=source, key=key, body=body, headers=headers, content_type=content_type, at=at)
+    except itsm.PayloadTooLarge as error:
+        raise Refused(413, str(error)) from None
+
+
+def _content_type(request: HttpRequest) -> str:
+    charset = request.content_params.get("charset", "utf-8") if request.content_params else "utf-8"
+    if request.content_type not in LIMITS or charset.strip("\"'").lower() not in {"utf-8", "utf8"}:
+        raise Refused(415, f"send {' or '.join(LIMITS)} in UTF-8")
+    return request.content_type
+
+
+def _body(request: HttpRequest, *, limit: int) -> bytes:
+    """The raw bytes; Django's own reading would refuse bulk deliveries at its limit for forms."""
+    told = request.headers.get("content-length", "")
+    if not (told.isascii() and told.isdigit()):
+        raise Refused(400, "Content-Length is missing; send the body in one piece, not chunked")
+    length = int(told)
+    if length > limit:
+        _drain(request, min(length, DRAIN_BYTES))
+        raise Refused(413, f"{length} bytes; send at most {limit} of this content type")
+    try:
+        body = request.read(length)
+    except UnreadablePostError:
+        body = b""
+    if len(body) != length:
+        raise Refused(400, f"{len(body)} bytes came of the {length} that Content-Length names")
+    return body
+
+
+def _drain(request: HttpRequest, size: int) -> None:
+    try:
+        while size > 0 and (piece := request.read(min(size, CHUNK))):
+            size -= len(piece)
+    except UnreadablePostError:
+        log.info("a sender went away while its oversized delivery was read")
+
+
+def _unsigned(source: Source, *, message: str, at: datetime) -> NoReturn:
+    """401; and people are told of a source's first of the day: often a secret that one side has changed."""
+    log.warning("source %s: %s", source.slug, message)
+    _tell_once(source.pk, source.slug, source.customer_id, at.date().isoformat())
+    raise Refused(401, message)
+
+
+@lru_cache(maxsize=1024)
+def _tell_once(source: int, slug: str, customer: int | None, day: str) -> None:
+    """One row a source and day; remembered here, so that a flood of bad signatures writes nothing more."""
+    Notification.objects.bulk_create(
+        [
+            Notification(
+                customer_id=customer,
+                kind="signature",
+                key=f"signature-{source}-{day}",
+                text=f"Source {slug} sent a message whose signature is wrong. Compare the secrets on both sides.",
+                created_at=timezone.now(),
+            )
+        ],
+        ignore_conflicts=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _buckets() -> Buckets:
+    return Buckets(environment().source_rate / environment().web_processes)
+
+
+def _answer(accepted: intake.Accepted) -> dict[str, object]:
+    return {
+        "delivery": str(accepted.delivery),
+        "duplicate": accepted.duplicate,
+        "tickets": [
+            {"external_id": told.external_id, "result": told.result, **({"line": told.line} if told.line else {})}
+            for told in accepted.tickets
+        ],
+        "quarantined": [
+            {"reason": bad.reason, **({"line": bad.line} if bad.line else {})} for bad in accepted.problems
+        ],
+    }
