@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, Value, When
 
 from triage.models import Approval, AuditEvent, Delivery, Release, Run, Ticket
 
@@ -82,13 +82,14 @@ def advance(
     to: str,
     at: datetime,
     actor: str,
-    reason: str = "",
+    reason: str | Mapping[int, str] = "",
     changes: Mapping[str, Any] | None = None,
 ) -> list[int]:
     """Move those of `rows` that may go there to status `to`; the primary keys of the rows that moved, in order.
 
     `rows` may filter by anything: the caller's preconditions hold at the moment of the move. `changes` are further
-    columns to set in the same UPDATE. Rows in a status that does not lead to `to` stay untouched.
+    columns to set in the same UPDATE. Rows in a status that does not lead to `to` stay untouched. `reason` is one for
+    all rows, or one for each primary key.
     """
     table = TABLES[rows.model]
     allowed = [status for status, onward in table.items() if to in onward]
@@ -104,8 +105,9 @@ def advance(
         )
         keys = [pk for pk, _, _ in won]
         for chunk in _chunks(keys):
+            said = reason if isinstance(reason, str) else _each(reason, chunk)
             rows.model._default_manager.filter(pk__in=chunk).update(
-                status=to, **_columns(rows.model, at=at, reason=reason), **(changes or {})
+                status=to, **_columns(rows.model, at=at, reason=said), **(changes or {})
             )
         AuditEvent.objects.bulk_create(
             [
@@ -118,7 +120,7 @@ def advance(
                     before=before,
                     after=to,
                     actor=actor,
-                    reason=reason,
+                    reason=reason if isinstance(reason, str) else reason.get(pk, ""),
                 )
                 for pk, before, customer in won
             ],
@@ -127,7 +129,15 @@ def advance(
     return keys
 
 
-def _columns(model: type[models.Model], *, at: datetime, reason: str) -> dict[str, Any]:
+def _each(reasons: Mapping[int, str], keys: list[int]) -> Case | str:
+    """The reasons of these rows as one expression, so that one UPDATE serves all."""
+    different = {reasons.get(key, "") for key in keys}
+    if len(different) == 1:
+        return different.pop()
+    return Case(*(When(pk=key, then=Value(reasons.get(key, ""))) for key in keys), output_field=models.CharField())
+
+
+def _columns(model: type[models.Model], *, at: datetime, reason: str | Case) -> dict[str, Any]:
     """The columns that every change of status sets, where the table has them."""
     if model is Ticket:
         return {"changed_at": at, "reason": reason}
