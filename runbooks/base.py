@@ -68,8 +68,8 @@ class Parameter(_Frozen):
             raise ValueError("choices belong to the kind 'choice', which needs at least one")
         if self.own and self.kind != "account":
             raise ValueError("own belongs to the kind 'account'")
-        bounds = (self.minimum, self.maximum)
-        if (self.kind == "size_mb") != all(bound is not None for bound in bounds):
+        bounds = {bound is not None for bound in (self.minimum, self.maximum)}
+        if bounds != {self.kind == "size_mb"}:
             raise ValueError("minimum and maximum belong to the kind 'size_mb', which needs both")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError("minimum is above maximum")

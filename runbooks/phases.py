@@ -68,6 +68,7 @@ class Run:
         except NotDone as error:
             kind, message = "not_done", str(error)
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the checks judge, whatever it was
+            sys.stdout.flush()
             traceback.print_exc()
             kind, message = "error", f"{type(error).__name__}: {error}"
         sys.stdout.flush()

@@ -7,6 +7,7 @@ called setsid and let its own parent die.
 """
 
 import contextlib
+import io
 import json
 import os
 import select
@@ -40,6 +41,9 @@ def _steps(control: int, report: int, guardian: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What was said before a sudden death is worth the most.
+        sys.stdout.reconfigure(line_buffering=True)
     process.die_with_parent(signal.SIGKILL, guardian)
     request = json.loads(_read_line(control))
     process.bound(**request["bounds"])

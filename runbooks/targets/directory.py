@@ -67,16 +67,11 @@ def create(
 
     A group that an account is in and that `groups` does not describe becomes one nobody can ask for.
     """
-    path = Path(path)
-    sqlite.create(path, _SCHEMA)
-    connection = sqlite.connect(path)
+    everything = list(accounts), list(groups), list(policies)
     try:
-        with sqlite.writing(connection):
-            _fill(connection, list(accounts), list(groups), list(policies))
+        sqlite.create(Path(path), _SCHEMA, lambda connection: _fill(connection, *everything))
     except sqlite3.IntegrityError as error:
         raise TargetError(f"the accounts contradict each other: {error}") from error
-    finally:
-        connection.close()
 
 
 def _fill(connection: sqlite3.Connection, accounts: list[Account], groups: list[Group], policies: list[Policy]) -> None:
@@ -130,7 +125,8 @@ class SqliteDirectory:
 
     def find(self, names: Collection[str]) -> dict[str, tuple[Account, ...]]:
         """Return for each name that means somebody (by uid, mail or display name) the accounts it means."""
-        handles = {name: handle_key(name) for name in names}
+        # No uid or address has a space: most of what a text could mean need only be compared with names.
+        handles = {name: "" if " " in (key := handle_key(name)) else key for name in names}
         spoken = {name: words_key(name) for name in names}
         hits: dict[str, dict[str, Account]] = {}
         for column, keys in (("uid_key", handles), ("mail_key", handles), ("name_key", spoken)):

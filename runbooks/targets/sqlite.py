@@ -1,7 +1,7 @@
 """Opens a target's own SQLite file so that several processes may use it and a crash loses nothing."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,17 +12,32 @@ class TargetError(Exception):
     """The target cannot be used or refused the change; the message says what and how to mend it."""
 
 
-def create(path: Path, schema: str) -> None:
-    """Make the file with its tables; TargetError when there is one already."""
+def create(path: Path, schema: str, fill: Callable[[sqlite3.Connection], None] | None = None) -> None:
+    """Make the file with its tables and first rows; TargetError when there is one already.
+
+    The file appears whole or not at all.
+    """
+    import tempfile  # a third of the loading time of this module, which every run pays for
+
     if path.exists():
         raise TargetError(f"{path} exists already: open it, or choose another place")
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(schema)
-    finally:
-        connection.close()
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        connection = sqlite3.connect(made, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(schema)
+            if fill is not None:
+                with writing(connection):
+                    fill(connection)
+        finally:
+            connection.close()
+        try:
+            # Unlike a rename, a link never replaces what somebody else has made meanwhile.
+            path.hardlink_to(made)
+        except FileExistsError:
+            raise TargetError(f"{path} exists already: open it, or choose another place") from None
 
 
 def connect(path: Path) -> sqlite3.Connection:
