@@ -186,10 +186,17 @@ def test_a_certificate_that_holds_outweighs_others_that_do_not() -> None:
 
 
 def test_observe_mode_observes_whatever_else_holds() -> None:
-    for situation in (CLEAR, replace(CLEAR, drawn="holdout"), picked(article="")):
+    for situation in (CLEAR, replace(CLEAR, obstacle="its circuit is open"), picked(article="")):
         routed = routing.decide(replace(situation, mode="observe"))
         assert (routed.mode, routed.runbook) == ("observe", "")
         assert routed.reason == "This customer is in observe mode: the prediction is recorded and nothing is done."
+
+
+@pytest.mark.parametrize("purpose", ["holdout", "verify"])
+def test_a_drawn_ticket_in_observe_mode_says_that_a_person_answers_it(purpose: str) -> None:
+    routed = routing.decide(replace(CLEAR, mode="observe", drawn=purpose))
+    assert (routed.mode, routed.runbook) == ("observe", "")
+    assert routed.reason.startswith("Drawn by chance for a person to answer first")
 
 
 def test_a_draw_for_verification_does_not_stop_automation() -> None:

@@ -38,6 +38,10 @@ PEOPLE = {"low": 0, "medium": 0, "high": 1, "irreversible": 2}
 """How many people a runbook of each tier needs under a certificate; without one at least one."""
 
 
+OBSERVED = "This customer is in observe mode: the prediction is recorded and nothing is done."
+DRAWN = "Drawn by chance for a person to answer first: find the article before looking at any match."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Offer:
     """What an article's label leads to at one customer.
@@ -203,8 +207,8 @@ def decide(situation: Situation) -> Routed:
     """What is to happen with one ticket. Automation needs every condition; the first that fails gives the reason."""
     pick = situation.pick
     if situation.mode == Mode.OBSERVE:
-        observed = "This customer is in observe mode: the prediction is recorded and nothing is done."
-        return Routed(mode=Mode.OBSERVE, article=pick.article, reason=observed)
+        drawn = situation.drawn != Draw.Purpose.NONE
+        return Routed(mode=Mode.OBSERVE, article=pick.article, reason=DRAWN if drawn else OBSERVED)
     refused = _no_run(situation)
     if refused or pick.runbook is None:
         return Routed(mode=Mode.SUGGEST, article=pick.article, reason=refused)
@@ -233,7 +237,7 @@ def _no_run(situation: Situation) -> str:
     checks = (
         (
             situation.drawn == Draw.Purpose.HOLDOUT,
-            "Drawn by chance for a person to answer first: find the article before looking at any match.",
+            DRAWN,
         ),
         (not pick.article, "The model found no article for this ticket."),
         (not pick.sufficient, pick.evidence or "Too little supports the match."),

@@ -1,0 +1,120 @@
+"""What the model says of claimed tickets: in this process for a fresh batch, in a child for a ticket tried before."""
+
+import json
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from classifier.estimator import Match, Ranking
+from classifier.evidence import Evidence
+from classifier.text import Document
+from triage import serving
+from triage.lake.errors import LakeError
+from triage.prediction.claims import Claim
+from triage.serving import NoModel, Serving
+
+log = logging.getLogger(__name__)
+
+MATCHES = 5
+ALONE_SECONDS = 12
+"""The longest that one ticket may take in its child; shorter than the task's soft limit."""
+
+ALONE_BYTES = 4 << 30
+"""Address space of the child."""
+
+ALONE = (sys.executable, "-m", "classifier.alone")
+
+LAKE_PATIENCE = timedelta(minutes=10)
+"""A ticket that waited longer for a model that cannot be fetched goes to a person."""
+
+
+class TryAgain(Exception):
+    """Nothing could be said now; the message says why. The try counts."""
+
+
+class Hold(Exception):
+    """The model cannot be fetched now and none of these tickets has waited too long; the try does not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """A ranking for each ticket (None where there is none, and `why`), and the model they come from."""
+
+    serving: Serving | None
+    rankings: dict[int, Ranking] = field(default_factory=dict)
+    why: str = ""
+
+
+def ask(claim: Claim, *, at: datetime) -> Answers:
+    """The model's answers for a claim's tickets; raises TryAgain or Hold where there are none now."""
+    try:
+        model = serving.in_force(claim.customer)
+    except NoModel as error:
+        log.exception("no model for customer %s", claim.customer.slug)
+        return Answers(serving=None, why=str(error))
+    except LakeError as error:
+        if at - min(ticket.changed_at for ticket in claim.tickets) < LAKE_PATIENCE:
+            raise Hold(str(error)) from error
+        return Answers(serving=None, why=f"The model could not be fetched from the lake for some time: {error}")
+    except MemoryError as error:
+        raise TryAgain("There was not enough memory to load the model.") from error
+    if model is None:
+        return Answers(serving=None, why="There is no model yet for this customer.")
+    documents = [Document(ticket.subject, ticket.body) for ticket in claim.tickets]
+    if claim.alone:
+        rankings = [_alone(model, documents[0])]
+    else:
+        try:
+            rankings = model.classifier.rank(documents, k=MATCHES)
+        except MemoryError as error:  # let through, it would end the whole worker
+            raise TryAgain("There was not enough memory for the batch.") from error
+    return Answers(
+        serving=model,
+        rankings={ticket.pk: ranking for ticket, ranking in zip(claim.tickets, rankings, strict=True)},
+    )
+
+
+def _alone(model: Serving, document: Document) -> Ranking:
+    """One ranking from a child process, which is all that a text that kills its reader can take along."""
+    told = f"{serving.model_key().hex()}\n{json.dumps({'subject': document.subject, 'body': document.body})}\n"
+    # no key or password of ours is in the environment of a process that reads hostile text
+    environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*ALONE, str(model.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as child:
+        try:
+            with suppress(ProcessLookupError):
+                resource.prlimit(child.pid, resource.RLIMIT_AS, (ALONE_BYTES, ALONE_BYTES))
+            output, errors = child.communicate(told, timeout=ALONE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise TryAgain(f"Reading the text alone took longer than {ALONE_SECONDS} seconds.") from None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+    if child.returncode < 0:
+        raise TryAgain(f"Reading the text alone ended with {signal.Signals(-child.returncode).name}.")
+    if child.returncode:
+        raise TryAgain(f"Reading the text alone failed: {errors.strip()[-300:] or child.returncode}")
+    return _ranking(json.loads(output))
+
+
+def _ranking(told: dict[str, Any]) -> Ranking:
+    return Ranking(
+        matches=tuple(Match(**match) for match in told["matches"]),
+        evidence=Evidence(**told["evidence"]),
+        line=told["line"],
+        score=told["score"],
+    )

@@ -1,0 +1,105 @@
+"""Answers become decisions: what each ticket's situation is, gathered once for the whole batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from classifier.estimator import Ranking
+from classifier.text import Document
+from runbooks.base import ASSURANCES, Assurance
+from triage import automation, routing, serving
+from triage.models import Draw, Mode, Ticket
+from triage.prediction.answers import Answers
+from triage.prediction.claims import Claim
+from triage.routing import Offer, Pick, Proof, Routed, Situation
+from triage.serving import Serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One ticket's decision; `ranking` is None where no model answered."""
+
+    ticket: Ticket
+    routed: Routed
+    ranking: Ranking | None
+    drawn: bool
+
+
+def decide(claim: Claim, answers: Answers, *, at: datetime) -> list[Outcome]:
+    """A decision for each ticket of the claim, in order."""
+    model = answers.serving
+    if model is None:
+        mode = Mode.OBSERVE if claim.customer.mode == Mode.OBSERVE else Mode.SUGGEST
+        unread = Routed(mode=mode, reason=answers.why)
+        return [
+            Outcome(ticket=ticket, routed=unread, ranking=None, drawn=drawn_for(ticket) != Draw.Purpose.NONE)
+            for ticket in claim.tickets
+        ]
+    with serving.offered(claim.customer) as articles:
+        picks = {ticket.pk: _pick(ticket, answers.rankings[ticket.pk], articles) for ticket in claim.tickets}
+        proofs = serving.proofs(model, articles=articles, at=at)
+    obstacles = _obstacles(claim, picks, at=at)
+    return [
+        Outcome(
+            ticket=ticket,
+            routed=routing.decide(_situation(claim, ticket, picks[ticket.pk], model, proofs, obstacles, at=at)),
+            ranking=answers.rankings[ticket.pk],
+            drawn=drawn_for(ticket) != Draw.Purpose.NONE,
+        )
+        for ticket in claim.tickets
+    ]
+
+
+def drawn_for(ticket: Ticket) -> str:
+    """What the ticket's cluster was drawn for."""
+    draw: Draw | None = getattr(ticket, "draw", None)
+    return draw.purpose if draw else Draw.Purpose.NONE
+
+
+def _pick(ticket: Ticket, ranking: Ranking, articles: Mapping[str, Offer]) -> Pick:
+    return routing.selected(
+        ranking=ranking,
+        articles=articles,
+        document=Document(ticket.subject, ticket.body),
+        requester=ticket.requester,
+        fields=ticket.fields,
+    )
+
+
+def _obstacles(claim: Claim, picks: Mapping[int, Pick], *, at: datetime) -> dict[str, str | None]:
+    """What stands in the way of each runbook that was picked, asked once for the batch."""
+    picked = {pick.runbook.key: pick.runbook for pick in picks.values() if pick.runbook}
+    return {
+        key: automation.obstacle(customer=claim.customer, runbook=runbook, at=at) for key, runbook in picked.items()
+    }
+
+
+def _situation(
+    claim: Claim,
+    ticket: Ticket,
+    pick: Pick,
+    model: Serving,
+    proofs: tuple[Proof, ...],
+    obstacles: Mapping[str, str | None],
+    *,
+    at: datetime,
+) -> Situation:
+    attached = routing.attachment_is_content(
+        body=ticket.body, attachments=ticket.attachments, text=model.classifier.pipeline_
+    )
+    return Situation(
+        at=at,
+        mode=claim.customer.mode,
+        pick=pick,
+        certificates=proofs,
+        assurance=_assurance(ticket),
+        obstacle=obstacles.get(pick.runbook.key) if pick.runbook else None,
+        drawn=drawn_for(ticket),
+        attachment_is_content=attached,
+        touched_at=ticket.updated_at,
+    )
+
+
+def _assurance(ticket: Ticket) -> Assurance:
+    known = ticket.source.assurance_of(ticket.channel)
+    return next(level for level in ASSURANCES if level == known)

@@ -1,0 +1,149 @@
+"""Predictions, decisions and the tickets' next states, in one transaction and set by set.
+
+A row that changed since it was claimed is skipped: it stays RECEIVED and is classified anew, never decided on old text.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from triage import approvals, automation, lifecycle, routing
+from triage.models import Decision, Mode, Prediction, Ticket
+from triage.prediction.claims import Claim
+from triage.prediction.deciding import Outcome
+
+ACTOR = "system:prediction"
+LONGEST_REASON = 1000
+GROUNDS = ("text_hash", "requester", "channel", "fields", "attachments")
+"""What a decision rests on: where one of them changed since the claim, the ticket is not decided."""
+
+KEPT_FOR = {Mode.AUTOMATE.value: routing.AUTOMATE_FOR, Mode.APPROVE.value: routing.APPROVE_FOR}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How many tickets were decided, and the runs that were requested."""
+
+    decided: int
+    runs: list[int]
+
+
+def store(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) -> Stored:
+    """Store the outcomes of a claim's tickets and move each on; `version` is the model's, empty where none answered."""
+    with transaction.atomic():
+        same = _unchanged(claim)
+        kept = [outcome for outcome in outcomes if outcome.ticket.pk in same]
+        decisions = _record(claim, kept, version=version, at=at)
+        _classified(claim, kept, at=at)
+        runs = _act(kept, decisions, at=at)
+        # what was skipped waits again; that it changed meanwhile was no try
+        claim.rows.update(claim=None, claim_until=None, attempts=0)
+    return Stored(len(kept), runs)
+
+
+def _unchanged(claim: Claim) -> set[int]:
+    """The tickets that are still held and still say what was classified; their rows are locked."""
+    then = {ticket.pk: tuple(getattr(ticket, name) for name in GROUNDS) for ticket in claim.tickets}
+    now = claim.rows.select_for_update().order_by("pk").values_list("pk", *GROUNDS)
+    return {pk for pk, *grounds in now if then[pk] == tuple(grounds)}
+
+
+def _record(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) -> dict[int, Decision]:
+    """The new predictions and decisions come into force, older ones stay superseded; the decisions by ticket."""
+    keys = [outcome.ticket.pk for outcome in outcomes]
+    Prediction.objects.filter(ticket_id__in=keys, in_force=True).update(in_force=False)
+    Decision.objects.filter(ticket__in=keys, in_force=True).update(in_force=False)
+    Prediction.objects.bulk_create(
+        [_prediction(claim, outcome, version=version, at=at) for outcome in outcomes], batch_size=500
+    )
+    made = Decision.objects.bulk_create([_decision(claim, outcome, at=at) for outcome in outcomes], batch_size=500)
+    return {decision.ticket_id: decision for decision in made}
+
+
+def _prediction(claim: Claim, outcome: Outcome, *, version: str, at: datetime) -> Prediction:
+    found = outcome.ranking
+    return Prediction(
+        customer=claim.customer,
+        ticket_id=outcome.ticket.pk,
+        text_hash=outcome.ticket.text_hash,
+        release=version,
+        matches=[{"label": match.label, "probability": match.probability} for match in found.matches] if found else [],
+        probability=found.matches[0].probability if found and found.matches else 0.0,
+        score=found.score if found else 0.0,
+        evidence=found.evidence.as_dict() if found else {},
+        reason=(found.evidence.reason if found else outcome.routed.reason)[:LONGEST_REASON],
+        made_at=at,
+    )
+
+
+def _decision(claim: Claim, outcome: Outcome, *, at: datetime) -> Decision:
+    routed = outcome.routed
+    good_for = KEPT_FOR.get(routed.mode)
+    return Decision(
+        customer=claim.customer,
+        ticket=outcome.ticket,
+        text_hash=outcome.ticket.text_hash,
+        mode=routed.mode,
+        article=routed.article,
+        runbook=routed.runbook,
+        parameters=dict(routed.parameters),
+        certificate_id=routed.certificate,
+        reason=routed.reason[:LONGEST_REASON],
+        made_at=at,
+        expires_at=at + good_for if good_for else None,
+    )
+
+
+def _classified(claim: Claim, outcomes: list[Outcome], *, at: datetime) -> None:
+    """From RECEIVED to CLASSIFIED, and on where nothing is to be run; without a model straight to a person."""
+    onward: dict[str, dict[int, str]] = {}
+    unread: dict[int, str] = {}
+    for outcome in outcomes:
+        said = outcome.routed.reason[:LONGEST_REASON]
+        observed = outcome.routed.mode == Mode.OBSERVE and not outcome.drawn
+        if observed:
+            onward.setdefault(Ticket.Status.OBSERVED, {})[outcome.ticket.pk] = said
+        elif outcome.ranking is None:
+            unread[outcome.ticket.pk] = said
+        elif outcome.routed.mode in (Mode.SUGGEST, Mode.OBSERVE):
+            onward.setdefault(Ticket.Status.NEEDS_REVIEW, {})[outcome.ticket.pk] = said
+    free = {"claim": None, "claim_until": None, "attempts": 0}
+    if unread:
+        lifecycle.advance(
+            claim.rows.filter(pk__in=unread),
+            to=Ticket.Status.NEEDS_REVIEW,
+            at=at,
+            actor=ACTOR,
+            reason=unread,
+            changes=free,
+        )
+    read = [outcome.ticket.pk for outcome in outcomes if outcome.ticket.pk not in unread]
+    if read:
+        lifecycle.advance(claim.rows.filter(pk__in=read), to=Ticket.Status.CLASSIFIED, at=at, actor=ACTOR, changes=free)
+    for status, reasons in onward.items():
+        lifecycle.advance(Ticket.objects.filter(pk__in=reasons), to=status, at=at, actor=ACTOR, reason=reasons)
+
+
+def _act(outcomes: list[Outcome], decisions: dict[int, Decision], *, at: datetime) -> list[int]:
+    """Request runs and ask for approvals; the runs that were requested."""
+    runs, left = [], []
+    for outcome in outcomes:
+        decision = decisions[outcome.ticket.pk]
+        if outcome.routed.mode == Mode.AUTOMATE:
+            run = automation.request(ticket=outcome.ticket, decision=decision, at=at, actor=ACTOR)
+            runs += [run.pk] if run else []
+        elif outcome.routed.mode == Mode.APPROVE:
+            approvals.ask(ticket=outcome.ticket, decision=decision, people_needed=outcome.routed.people_needed, at=at)
+        else:
+            continue
+        left.append(outcome.ticket.pk)
+    if left:
+        lifecycle.advance(
+            Ticket.objects.filter(pk__in=left, status=Ticket.Status.CLASSIFIED),
+            to=Ticket.Status.NEEDS_REVIEW,
+            at=at,
+            actor=ACTOR,
+            reason="This runbook was already tried for this ticket.",
+        )
+    return runs
