@@ -30,6 +30,7 @@ COMMIT_ATTEMPTS = 8
 # a training set is a version of a table, so versions and their files must stay readable
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 3650 days",
+    "delta.checkpointInterval": "20",
     "delta.enableExpiredLogCleanup": "false",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
@@ -172,7 +173,7 @@ class _Lost(LakeError):
 
 _MEANINGS: tuple[tuple[str, type[LakeError]], ...] = (
     ("already exists", _Lost),
-    ("LogSegment end version", NotThere),  # the table has no such version
+    ("LogSegment end version", NotThere),
     ("NoSuchBucket", LakeError),
     ("lacked the necessary privileges", AccessDenied),
     ("valid authentication credentials", AccessDenied),
@@ -214,7 +215,7 @@ def _meaning(name: str, error: Exception) -> LakeError:
     said = _plain(error)
     for words, kind in _MEANINGS:
         if words in said:
-            return kind(f"table {name}: {said}")
+            return kind(f"table {name}{', no such version' if kind is NotThere else ''}: {said}")
     if isinstance(error, OSError):
         return LakeUnavailable(f"table {name}: the lake does not answer: {said}")
     return LakeError(f"table {name}: {said}")
