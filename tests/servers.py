@@ -70,16 +70,14 @@ def postgres() -> Iterator[str]:
         entry = pwd.getpwnam(user)
         os.chown(data, entry.pw_uid, entry.pw_gid)
     port = free_ports(1)[0]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(
-        [install / "bin" / "initdb", "-D", data, "-U", "triage", "--auth=trust", "-E", "UTF8", "--locale=C"],
-        check=True, user=user, cwd=folder, env={"PATH": os.defpath, "HOME": str(folder)}, **quiet,
-    )  # fmt: skip
+    bare = {"PATH": os.defpath, "HOME": str(folder)}
+    initdb = [str(install / "bin" / "initdb"), "-D", str(data), "-U", "triage", "--auth=trust", "-E", "UTF8"]
+    subprocess.run([*initdb, "--locale=C"], check=True, user=user, cwd=folder, env=bare, stdout=subprocess.DEVNULL)
+    serve = [str(install / "bin" / "postgres"), "-D", str(data), "-p", str(port)]
+    serve += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
     server = subprocess.Popen(
-        [install / "bin" / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-         "-c", f"unix_socket_directories={data}"],
-        user=user, cwd=folder, env={"PATH": os.defpath, "HOME": str(folder)}, **quiet,
-    )  # fmt: skip
+        serve, user=user, cwd=folder, env=bare, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         url = f"postgresql://triage@127.0.0.1:{port}/postgres"
         _await_postgres(url, server)

@@ -37,12 +37,12 @@ class Scene:
     def __init__(self, folder: Path, **decision: Any) -> None:
         self.at = timezone.now()
         self.path = folder / "directory.sqlite3"
-        locked = {"locked": True, "lock_reason": LOCKED_BY_FAILED_LOGINS}
+        reason = LOCKED_BY_FAILED_LOGINS
         create(
             self.path,
             [
-                Account(uid="a.locked", display_name="A Locked", mail="a@example.org", **locked),
-                Account(uid="b.boss", display_name="B Boss", mail="b@example.org", privileged=True, **locked),
+                Account("a.locked", "A Locked", "a@example.org", locked=True, lock_reason=reason),
+                Account("b.boss", "B Boss", "b@example.org", locked=True, lock_reason=reason, privileged=True),
             ],
         )
         self.customer = factories.customer(mode=Mode.AUTOMATE)

@@ -73,9 +73,8 @@ def request(
         return None
     target = target_for(decision.customer, runbook)
     if target is None:
-        return _to_person(
-            ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}."
-        )
+        _to_person(ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}.")
+        return None
     run = Run(
         customer=decision.customer,
         ticket=ticket,
@@ -92,7 +91,8 @@ def request(
     )
     storm = _storm_run(run, ticket=ticket, at=at)
     if storm:
-        return _link(ticket, storm, at=at, actor=actor)
+        _link(ticket, storm, at=at, actor=actor)
+        return None
     try:
         with transaction.atomic():
             run.save(force_insert=True)
@@ -107,7 +107,8 @@ def request(
                 transaction.set_rollback(True)
     except IntegrityError:
         busy = f"Another run on {run.target_object} is under way; look at its outcome first."
-        return _to_person(ticket, at=at, actor=actor, reason=busy)
+        _to_person(ticket, at=at, actor=actor, reason=busy)
+        return None
     return run if queued else None
 
 
@@ -221,4 +222,3 @@ def _tell_people(run: Run, *, at: datetime) -> None:
             "created_at": at,
         },
     )
-

@@ -58,7 +58,7 @@ app.conf.update(
 app.autodiscover_tasks(["triage"])
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]  # Celery's hook for a fresh pool child; it ships no types
+@worker_process_init.connect  # Celery's own hook for a fresh pool child
 def _die_with_the_worker(**_: object) -> None:
     """A pool child whose worker was killed would go on alone, unseen; the kernel ends it instead."""
     from triage.processes import die_with_parent

@@ -49,7 +49,7 @@ def _look(part: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(part, True, look())
     except Exception as error:  # noqa: BLE001 - whatever a part throws is what the doctor reports
-        return Finding(part, False, f"{error or type(error).__name__}"[:500])
+        return Finding(part, False, (str(error) or type(error).__name__)[:500])
 
 
 @contextmanager

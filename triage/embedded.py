@@ -81,8 +81,8 @@ class Embedded:
         self._prepare_home()
         self._take_lock()
         try:
-            for part in ("broker", "lake"):
-                processes.end_left_over(self._pid_file(part))
+            for name in ("broker", "lake"):
+                processes.end_left_over(self._pid_file(name))
             endpoints = self._plan()
             for part in self.parts:
                 self._launch(part)
@@ -166,7 +166,7 @@ class Embedded:
         credentials = self._credentials()
         self._sockets = self._socket_folder()
         broker_socket = self._sockets / "v.sock"
-        ports = free_ports(9)
+        ports = free_ports(8)
         endpoints = Endpoints(
             broker_url=f"redis+socket://{broker_socket}",
             s3_endpoint=f"http://127.0.0.1:{ports[0]}",
@@ -205,9 +205,10 @@ class Embedded:
         ]
 
         def answers() -> bool:
-            with contextlib.suppress(redis.RedisError, OSError), contextlib.closing(
-                redis.Redis(unix_socket_path=str(path), socket_timeout=2)
-            ) as client:
+            with (
+                contextlib.suppress(redis.RedisError, OSError),
+                contextlib.closing(redis.Redis(unix_socket_path=str(path), socket_timeout=2)) as client,
+            ):
                 return bool(client.ping())
             return False
 
@@ -216,11 +217,11 @@ class Embedded:
     def _lake(self, endpoints: Endpoints, ports: list[int]) -> Part:
         folder = self.home / "lake"
         folder.mkdir(exist_ok=True)
-        names = ("s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
-        names += ("filer.port", "filer.port.grpc", "s3.port.grpc")
+        names = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
+        names += ["filer.port", "filer.port.grpc", "s3.port.grpc"]
         argv = [
             *(_binary("weed"), "-logtostderr", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *(f"-bucket={BUCKET}", *(f"-{name}={port}" for name, port in zip(names, ports, strict=False))),
+            *(f"-bucket={BUCKET}", *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false"),
             *("-volume.max=0", "-master.volumeSizeLimitMB=1024"),
         ]

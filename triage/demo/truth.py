@@ -69,7 +69,7 @@ def _doubled(customer: Customer) -> int:
     several = (
         Decision.objects.of(customer).filter(in_force=True).values("ticket").annotate(n=Count("id")).filter(n__gt=1)
     )
-    return several.count()
+    return int(several.count())
 
 
 def _accuracy(customer: Customer, truth: dict[str, Sent], tickets: dict[int, Ticket]) -> float:
