@@ -203,17 +203,17 @@ def test_a_draw_for_verification_does_not_stop_automation() -> None:
     assert routing.decide(replace(CLEAR, drawn="verify")).mode == "automate"
 
 
-def ranking(label: str, score: float = 0.9, *, sufficient: bool = True) -> Ranking:
+def ranking(label: str, probability: float = 0.9) -> Ranking:
     evidence = Evidence(
         known_share=1.0,
         known_count=5,
         language="en",
-        in_scope=0.9,
+        in_scope=1.0,
         agreement=1.0,
-        sufficient=sufficient,
+        sufficient=True,
         reason="All words are known.",
     )
-    return Ranking(matches=(Match(label, score),), evidence=evidence, line="x", score=score)
+    return Ranking(matches=(Match(label, probability),), evidence=evidence, line="x")
 
 
 def pick(offer: Offer, body: str = "Please unlock my account a.smith") -> Pick:
@@ -263,7 +263,7 @@ def test_an_article_that_the_customer_is_not_offered_is_not_live() -> None:
 
 def gate_hash(**changes: object) -> str:
     given: dict[str, object] = {
-        "text": TextPipeline(),
+        "text": "t",
         "model": "m",
         "calibrator": "c",
         "evidence": "e",
@@ -277,7 +277,7 @@ def gate_hash(**changes: object) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        {"text": TextPipeline(limit=100)},
+        {"text": "u"},
         {"model": "n"},
         {"calibrator": "d"},
         {"evidence": "f"},

@@ -118,7 +118,7 @@ def selected(
 
 def gate(
     *,
-    text: TextPipeline,
+    text: str,
     model: str,
     calibrator: str,
     evidence: str,
@@ -128,8 +128,8 @@ def gate(
 ) -> Gate:
     """All that decides whether a runbook of this pool is chosen and with what; a certificate holds for its hash only.
 
-    `model` is the digest of the model's content, `calibrator` and `evidence` name versions of their rules, `labels`
-    are those the model knows: which of them lead to a runbook belongs to that runbook's selection.
+    `text`, `model`, `calibrator` and `evidence` are digests of the model and the rules around it, `labels` those that the
+    model knows: which of them lead to a runbook belongs to that runbook's selection.
     """
     known = set(labels)
     led = {
@@ -141,12 +141,12 @@ def gate(
         for runbook in runbooks
     }
     selection = {book.key: _digest([book.selection_digest, *led[book.key]]) for book in runbooks}
-    parts = {"model": model, "calibrator": calibrator, "evidence": evidence, "extractor": extractor()}
-    return Gate.from_dict({**parts, "text": _digest(text.as_dict()), "runbooks": selection})
+    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": evidence, "extractor": extractor()}
+    return Gate.from_dict({**parts, "runbooks": selection})
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
 
 
 def attachment_is_content(*, body: str, attachments: Collection[object], text: TextPipeline) -> bool:

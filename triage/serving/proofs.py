@@ -1,8 +1,13 @@
 """The customer's certificates as routing needs them: each beside the hash that its gate would have today."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 
+import classifier
 from classifier.certificate import Gate
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
@@ -22,14 +27,26 @@ def gate(serving: Serving, *, pool: Iterable[Runbook], articles: Mapping[str, Of
     """Today's gate of this model over a pool of runbooks: the same when certifying and when deciding."""
     model = serving.classifier
     return routing.gate(
-        text=model.pipeline_,
+        text=_digest(model.pipeline_.as_dict(), "text"),
         model=serving.digest,
-        calibrator=model.calibrator_version,
-        evidence=model.evidence_version,
+        calibrator=_digest(list(model.weights_), "calibration", "estimator"),
+        evidence=_digest(model.rule_.as_dict(), "evidence"),
         labels=[str(label) for label in model.classes_],
         articles=articles,
         runbooks=pool,
     )
+
+
+def _digest(learnt: object, *modules: str) -> str:
+    """sha256 (hex) of what was learnt and of the rules' own source, so that no change of a rule can be forgotten."""
+    told = json.dumps([learnt, *(_source(module) for module in modules)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+@cache
+def _source(module: str) -> str:
+    folder = Path(classifier.__file__ or "").parent
+    return (folder / f"{module}.py").read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 def proofs(serving: Serving, *, articles: Mapping[str, Offer], at: datetime) -> tuple[Proof, ...]:
