@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from classifier.evidence import Evidence
+from classifier.calibration import Scores, calibration_error, folds, log_loss, pool, pool_weights, softmax
+from classifier.crossfit import Rows, Trainer, Unseen, without_some_classes
+from classifier.evidence import Counts, Evidence, EvidenceRule, count, languages_of, signals
+from classifier.fasttext_model import FastTextModel
 from classifier.linear_model import LinearModel
 from classifier.text import Document, TextPipeline
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """An article's label with its calibrated probability (0..1, six decimal places)."""
 
     label: str
@@ -23,64 +25,241 @@ class Match:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best matches of one ticket, best first, with what supports them; `line` is the text as the models saw it.
-
-    `score` (0..1, six decimal places) is what certificates put a threshold on.
-    """
+    """The best matches of one ticket, best first, with what supports them; `line` is the text as the models saw it."""
 
     matches: tuple[Match, ...]
     evidence: Evidence
     line: str
-    score: float
+
+    @property
+    def score(self) -> float:
+        """What certificates put a threshold on: top probability times in-scope score, 0..1, six decimal places.
+
+        0 where evidence is insufficient.
+        """
+        if not self.matches or not self.evidence.sufficient:
+            return 0.0
+        return round(self.matches[0].probability * self.evidence.in_scope, 6)
+
+
+class Weights(NamedTuple):
+    """How scores become probabilities: softmax of linear * linear scores + fasttext * fastText scores.
+
+    The linear scores are calibrated by themselves (their blend is `blend`); fastText's alone need `fasttext_alone`.
+    """
+
+    blend: tuple[float, float]
+    linear: float
+    fasttext: float
+    fasttext_alone: float
+
+
+class _Scored(NamedTuple):
+    probabilities: Scores
+    signals: Scores
+    agreement: NDArray[np.float64]
+    counts: Counts
 
 
 class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Which article solves a ticket: combines the fastText and the linear family."""
+    """Which article solves a ticket: fastText and a linear family, combined and calibrated on out-of-fold predictions.
 
-    def __init__(self, *, pipeline: TextPipeline | None = None, folds: int = 5, seed: int = 0) -> None:
+    `folds` (at least 2; more are slower and a little better calibrated), `jobs` (1 or 2 threads; never changes the
+    result). None for a family means its defaults. Learned: `classes_`, `linear_`, `fasttext_`, `weights_`, `rule_`
+    and `report_` (what was measured out of fold).
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: TextPipeline | None = None,
+        linear: LinearModel | None = None,
+        fasttext: FastTextModel | None = None,
+        folds: int = 5,
+        jobs: int = 2,
+        seed: int = 0,
+    ) -> None:
         self.pipeline = pipeline
+        self.linear = linear
+        self.fasttext = fasttext
         self.folds = folds
+        self.jobs = jobs
         self.seed = seed
 
     def fit(
         self, documents: Sequence[Document], labels: Sequence[str], *, out_of_scope: Sequence[Document] = ()
     ) -> Self:
-        """Train both families, their combination, its calibration and the evidence rule."""
+        """Train both families, their combination, its calibration and the evidence rule.
+
+        `out_of_scope` are tickets that no article covers; they help to tell such tickets and are not needed.
+        Raises ValueError for fewer than two labels, or where no label has two different texts.
+        """
         self.pipeline_ = self.pipeline or TextPipeline()
-        self.linear_ = LinearModel(seed=self.seed).fit(self.pipeline_.lines(documents), labels)
-        self.classes_ = self.linear_.classes_
+        lines = self.pipeline_.lines(documents)
+        _check(lines, labels, fold_count=self.folds)
+        self.classes_, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+        trainer = Trainer(
+            lines=lines,
+            labels=self.classes_[codes],
+            linear=self.linear or LinearModel(seed=self.seed),
+            fasttext=self.fasttext or FastTextModel(seed=self.seed),
+            jobs=self.jobs,
+        )
+        fold = folds(lines, labels, count=self.folds, seed=self.seed)
+        by_fold = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(self.folds)]
+        by_fold = [split for split in by_fold if len(split[1])]
+        reduced = without_some_classes(fold, codes, classes=len(self.classes_), rounds=2, seed=self.seed)
+        unseen = trainer.unseen([*by_fold, *((training, rows) for training, rows, _ in reduced)])
+        regular, special = unseen[: len(by_fold)], unseen[len(by_fold) :]
+        self.weights_, self.report_ = combination(regular, np.concatenate([codes[rows] for _, rows in by_fold]))
+        self.linear_, self.fasttext_ = trainer.final()
+        self.linear_.fuse(self.weights_.blend)
+        outside = self.pipeline_.lines(out_of_scope)
+        self.rule_ = self._learn_rule(
+            regular,
+            list(zip(special, (inside for *_, inside in reduced), strict=True)),
+            outside=outside,
+            languages=languages_of(lines, seed=self.seed),
+        )
         return self
 
-    def predict_proba(self, documents: Sequence[Document]) -> NDArray[np.float64]:
-        """Probabilities (n, classes), rounded to six places; rows sum to at most 1."""
-        return self._probabilities(self.pipeline_.lines(documents))
+    def predict_proba(self, documents: Sequence[Document]) -> Scores:
+        """Probabilities (n, classes), cut to six decimal places, so that rows sum to at most 1."""
+        return self._score(self.pipeline_.lines(documents)).probabilities
 
     def predict(self, documents: Sequence[Document]) -> NDArray[Any]:
         """The most probable label of each document."""
         return np.asarray(self.classes_[self.predict_proba(documents).argmax(axis=1)])
 
-    def rank(self, documents: Sequence[Document], k: int = 5) -> list[Ranking]:
-        """The k best matches of each document, with evidence and score."""
+    def family_proba(self, documents: Sequence[Document]) -> dict[str, Scores]:
+        """Each family's own calibrated probabilities, (n, classes) by name: "linear" and "fasttext"."""
         lines = self.pipeline_.lines(documents)
+        linear, fasttext = self.linear_.decision_function(lines), self.fasttext_.decision_function(lines)
+        return {"linear": softmax(linear), "fasttext": softmax(self.weights_.fasttext_alone * fasttext)}
+
+    def rank(self, documents: Sequence[Document], k: int = 5) -> list[Ranking]:
+        """The k best matches of each document, best first, with evidence; equal in batches of any size."""
+        lines = self.pipeline_.lines(documents)
+        scored = self._score(lines)
+        best = _best(scored.probabilities, k=min(k, len(self.classes_)))
+        labels = self.classes_[best].tolist()
+        probabilities = np.take_along_axis(scored.probabilities, best, axis=1).tolist()
+        in_scope, agreement = self.rule_.in_scope(scored.signals).tolist(), scored.agreement.tolist()
+        numbers = np.column_stack([scored.counts.tokens, scored.counts.words, scored.counts.known]).tolist()
         rankings = []
-        for line, row in zip(lines, self._probabilities(lines), strict=True):
-            best = np.argsort(-row, kind="stable")[:k]
-            matches = tuple(Match(str(self.classes_[i]), float(row[i])) for i in best)
-            known = [word in self.linear_.features_.words_ for word in line.split()]
-            evidence = Evidence(
-                known_share=round(sum(known) / max(1, len(known)), 6),
-                known_count=sum(known),
-                language="und",
-                in_scope=float(any(known)),
-                agreement=1.0,
-                sufficient=any(known),
-                reason="Words of this text were seen in training." if any(known) else "No word is known.",
+        for i, line in enumerate(lines):
+            tokens, words, known = numbers[i]
+            evidence = self.rule_.judge(
+                line, tokens=tokens, words=words, known=known, in_scope=in_scope[i], agreement=agreement[i]
             )
-            score = matches[0].probability if evidence.sufficient else 0.0
-            rankings.append(Ranking(matches=matches, evidence=evidence, line=line, score=score))
+            matches = tuple(map(Match, labels[i], probabilities[i]))
+            rankings.append(Ranking(matches=matches, evidence=evidence, line=line))
         return rankings
 
-    def _probabilities(self, lines: Sequence[str]) -> NDArray[np.float64]:
-        margins = self.linear_.decision_function(lines) * 4
-        exponentials = np.exp(margins - margins.max(axis=1, keepdims=True))
-        return np.asarray(np.floor(exponentials / exponentials.sum(axis=1, keepdims=True) * 1e6) / 1e6)
+    def _score(self, lines: Sequence[str]) -> _Scored:
+        linear, fasttext = self.linear_.decision_function(lines), self.fasttext_.decision_function(lines)
+        counts = count(lines, self.linear_.features_.words)
+        return scored(linear, fasttext, counts=counts, weights=self.weights_)
+
+    def _learn_rule(
+        self,
+        regular: Sequence[Unseen],
+        special: Sequence[tuple[Unseen, NDArray[np.bool_]]],
+        *,
+        outside: Sequence[str],
+        languages: tuple[str, ...],
+    ) -> EvidenceRule:
+        """The evidence rule from rows inside, rows of left-out classes, and examples outside any article."""
+        inside = np.concatenate([_signals(unseen, self.weights_) for unseen in regular])
+        pairs = []
+        for unseen, is_inside in special:
+            rows = _signals(unseen, self.weights_)
+            pairs.append((rows[is_inside], rows[~is_inside]))
+        if outside:
+            pairs.append((inside, self._score(outside).signals))
+        counts = Counts(
+            *(np.concatenate([getattr(u.counts, name) for u in regular]) for name in Counts.__annotations__)
+        )
+        return EvidenceRule.learn(inside=inside, pairs=pairs, counts=counts, languages=languages)
+
+
+def scored(linear: Scores, fasttext: Scores, *, counts: Counts, weights: Weights) -> _Scored:
+    """Probabilities, signals and agreement of rows from both families' scores (n, classes)."""
+    pooled = softmax(pool([linear, fasttext], [weights.linear, weights.fasttext]))
+    agreement = np.minimum(softmax(linear), softmax(weights.fasttext_alone * fasttext)).sum(axis=1)
+    top = pooled.max(axis=1)
+    return _Scored(
+        probabilities=np.floor(pooled * 1e6) / 1e6,
+        signals=signals(top=top, linear=linear, fasttext=fasttext, counts=counts),
+        agreement=np.minimum(agreement, 1.0),
+        counts=counts,
+    )
+
+
+def _signals(unseen: Unseen, weights: Weights) -> Scores:
+    linear = pool(unseen.members[:2], weights.blend)
+    return scored(linear, unseen.members[2], counts=unseen.counts, weights=weights).signals
+
+
+def combination(unseen: Sequence[Unseen], codes: Rows) -> tuple[Weights, dict[str, Any]]:
+    """Weights fitted on out-of-fold scores, and what they reach there.
+
+    A family gets weight 0 if the other alone does better on the half of the rows that its weights were not fitted on.
+    """
+    svm, bayes, fasttext = (np.concatenate([u.members[i] for u in unseen]) for i in range(3))
+    blend = pool_weights([svm, bayes], codes)
+    linear = pool([svm, bayes], blend.tolist())
+    alone = float(pool_weights([fasttext], codes)[0])
+    losses = {
+        "both": _loss_on_other_half([linear, fasttext], codes),
+        "linear": _loss_on_other_half([linear], codes),
+        "fasttext": _loss_on_other_half([fasttext], codes),
+    }
+    chosen = min(losses, key=losses.__getitem__)
+    both = pool_weights([linear, fasttext], codes)
+    pair = {"both": (float(both[0]), float(both[1])), "linear": (1.0, 0.0), "fasttext": (0.0, alone)}[chosen]
+    weights = Weights((float(blend[0]), float(blend[1])), *pair, fasttext_alone=alone)
+    pooled = pool([linear, fasttext], pair)
+    top = softmax(pooled).max(axis=1)
+    right = pooled.argmax(axis=1) == codes
+    return weights, {
+        "rows": len(codes),
+        "families": chosen,
+        "accuracy": float(right.mean()),
+        "accuracy_linear": float((linear.argmax(axis=1) == codes).mean()),
+        "accuracy_fasttext": float((fasttext.argmax(axis=1) == codes).mean()),
+        "calibration_error": calibration_error(top, right),
+        "log_loss": log_loss(pooled, codes),
+    }
+
+
+def _loss_on_other_half(members: Sequence[Scores], codes: Rows) -> float:
+    half = np.arange(len(codes)) % 2 == 0
+    losses = []
+    for part in (half, ~half):
+        if part.any() and not part.all():
+            weights = pool_weights([scores[part] for scores in members], codes[part])
+            losses.append(log_loss(pool([scores[~part] for scores in members], weights.tolist()), codes[~part]))
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def _best(probabilities: Scores, *, k: int) -> NDArray[np.intp]:
+    """Columns of the k largest values of each row, largest first, the first of equals first."""
+    left, rows = probabilities.copy(), np.arange(len(probabilities))
+    best = np.empty((len(probabilities), k), dtype=np.intp)
+    for place in range(k):
+        best[:, place] = left.argmax(axis=1)
+        left[rows, best[:, place]] = -1
+    return best
+
+
+def _check(lines: Sequence[str], labels: Sequence[str], *, fold_count: int) -> None:
+    if len(lines) != len(labels):
+        raise ValueError(f"{len(lines)} documents and {len(labels)} labels; give one label a document")
+    if len(set(labels)) < 2:
+        raise ValueError("training needs tickets of at least two articles")
+    if fold_count < 2:
+        raise ValueError(f"folds is {fold_count}; give at least 2")
+    texts = {label: line for line, label in zip(lines, labels, strict=True)}
+    if all(texts[label] == line for line, label in zip(lines, labels, strict=True)):
+        raise ValueError("training needs an article with at least two different texts")

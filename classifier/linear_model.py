@@ -1,119 +1,181 @@
-"""TF-IDF of words, word pairs and character n-grams with a linear classifier: the second family.
+"""TF-IDF of words, word pairs and character n-grams with linear learners: the second family.
 
 Plain arrays and a vocabulary, so that it is stored as .npz and JSON and predicts without scikit-learn's objects.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
 LONGEST_TOKEN = 64
+_SIZES = range(2, 6)
 _CACHED_TOKENS = 50_000
 
 
-class NgramFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Sublinear TF-IDF of words(1,2) and of character n-grams (2..5) inside words, each block of length 1.
+class NgramFeatures:
+    """Sublinear TF-IDF of words(1,2) and of character n-grams (2..5) inside words; each block has length 1.
 
-    `fit` learns the vocabulary from clean lines; `transform` gives a CSR matrix (n, features), float32. Characters
-    are read from the first 64 of a word. N-grams of characters in fewer than `min_rows` rows are left out.
+    Character n-grams are those of the padded word's first 64 characters and occur in at least `min_rows` lines.
+    Inverse document frequency is ln((1 + n) / (1 + df)) + 1, as in scikit-learn.
     """
 
-    def __init__(self, *, shortest: int = 2, longest: int = 5, min_rows: int = 2) -> None:
-        self.shortest = shortest
-        self.longest = longest
-        self.min_rows = min_rows
+    def __init__(self, words: Sequence[str], pieces: Sequence[str], idf: NDArray[np.float32]) -> None:
+        self.words = {word: i for i, word in enumerate(words)}
+        self.pieces = {piece: i for i, piece in enumerate(pieces, start=len(words))}
+        self.idf = idf
+        self._ids_of: dict[str, array[int]] = {}
 
-    def fit(self, lines: Sequence[str]) -> Self:
-        """Learn vocabulary and inverse document frequencies (smoothed: ln((1 + n) / (1 + df)) + 1)."""
-        words: dict[str, int] = {}
-        pieces: dict[str, int] = {}
+    @classmethod
+    def learn(cls, lines: Sequence[str], *, min_rows: int) -> "NgramFeatures":
+        """The vocabulary of clean lines, in sorted order so that it never depends on the order of the rows."""
+        words: Counter[str] = Counter()
+        pieces: Counter[str] = Counter()
+        pieces_of: dict[str, frozenset[str]] = {}
         for line in lines:
             tokens = line.split()
-            for word in {*tokens, *map(" ".join, zip(tokens, tokens[1:], strict=False))}:
-                words[word] = words.get(word, 0) + 1
-            for piece in {piece for token in set(tokens) for piece in self._pieces(token)}:
-                pieces[piece] = pieces.get(piece, 0) + 1
-        kept = sorted(piece for piece, rows in pieces.items() if rows >= self.min_rows)
-        self.words_ = {word: i for i, word in enumerate(sorted(words))}
-        self.pieces_ = {piece: i + len(words) for i, piece in enumerate(kept)}
-        rows = np.array([words[word] for word in self.words_] + [pieces[piece] for piece in kept], dtype=np.float64)
-        self.idf_ = (np.log((1 + len(lines)) / (1 + rows)) + 1).astype(np.float32)
-        self._cache: dict[str, array[int]] = {}
-        return self
+            words.update({*tokens, *map(" ".join, pairwise(tokens))})
+            for token in tokens:
+                if token not in pieces_of:
+                    pieces_of[token] = frozenset(_pieces(token))
+            pieces.update(frozenset().union(*map(pieces_of.__getitem__, tokens)))
+        kept = sorted(piece for piece, rows in pieces.items() if rows >= min_rows)
+        listed = sorted(words)
+        rows = np.array([words[word] for word in listed] + [pieces[piece] for piece in kept], dtype=np.float64)
+        idf = np.log((1 + len(lines)) / (1 + rows)) + 1
+        return cls(listed, kept, idf.astype(np.float32))
 
     def transform(self, lines: Sequence[str]) -> sparse.csr_matrix:
-        """Rows of features for clean lines; a line without any known n-gram gives an empty row."""
+        """Features (n, features), float32, for clean lines; a line with nothing known gives an empty row."""
         flat, ends = array("i"), array("q", [0])
         for line in lines:
             tokens = line.split()
-            flat.extend(filter(None.__ne__, map(self.words_.get, tokens)))  # type: ignore[arg-type]  # no None left
-            pairs = map(self.words_.get, map(" ".join, zip(tokens, tokens[1:], strict=False)))
-            flat.extend(filter(None.__ne__, pairs))  # type: ignore[arg-type]  # no None left
+            flat.extend(_found(self.words, tokens))
+            flat.extend(_found(self.words, map(" ".join, pairwise(tokens))))
             for token in tokens:
-                flat.extend(self._cached(token))
+                flat.extend(self._ids_of.get(token) or self._ids(token))
             ends.append(len(flat))
-        shape = (len(lines), len(self.idf_))
-        counts = sparse.csr_matrix((np.ones(len(flat), np.float32), np.array(flat), np.array(ends)), shape=shape)
-        counts.sum_duplicates()
-        counts.data = (1 + np.log(counts.data)) * self.idf_[counts.indices]
-        self._normalise(counts)
-        return counts
+        values = np.ones(len(flat), dtype=np.float32)
+        indices, indptr = np.array(flat, dtype=np.int32), np.array(ends, dtype=np.int32)
+        matrix = sparse.csr_matrix((values, indices, indptr), shape=(len(lines), len(self.idf)))
+        matrix.sum_duplicates()
+        matrix.data = (1 + np.log(matrix.data)) * self.idf[matrix.indices]
+        block = np.repeat(np.arange(len(lines)) * 2, np.diff(matrix.indptr)) + (matrix.indices >= len(self.words))
+        squares = np.bincount(block, weights=matrix.data.astype(np.float64) ** 2)
+        matrix.data /= np.sqrt(squares)[block].astype(np.float32)
+        return matrix
 
-    def _normalise(self, matrix: sparse.csr_matrix) -> None:
-        """Each block of each row to length 1, in place."""
-        of_row = np.repeat(np.arange(matrix.shape[0]) * 2, np.diff(matrix.indptr))
-        block = of_row + (matrix.indices >= len(self.words_))
-        lengths = np.bincount(block, weights=matrix.data.astype(np.float64) ** 2, minlength=2 * matrix.shape[0])
-        matrix.data /= np.sqrt(lengths)[block].astype(np.float32)
+    def _ids(self, token: str) -> "array[int]":
+        # The n-grams of a word depend on nothing else, and a few words make up most of any text.
+        ids = array("i", _found(self.pieces, _pieces(token)))
+        if len(self._ids_of) < _CACHED_TOKENS:
+            self._ids_of[token] = ids
+        return ids
 
-    def _pieces(self, token: str) -> set[str]:
-        padded = f" {token[:LONGEST_TOKEN]} "
-        sizes = range(self.shortest, self.longest + 1)
-        return {padded[i : i + n] for n in sizes for i in range(max(1, len(padded) - n + 1))}
 
-    def _cached(self, token: str) -> "array[int]":
-        found = self._cache.get(token)
-        if found is None:
-            get = self.pieces_.get
-            padded = f" {token[:LONGEST_TOKEN]} "
-            sizes = range(self.shortest, min(self.longest, len(padded)) + 1)
-            ids = (get(padded[i : i + n]) for n in sizes for i in range(len(padded) - n + 1))
-            found = array("i", [i for i in ids if i is not None])
-            if len(self._cache) < _CACHED_TOKENS:
-                self._cache[token] = found
-        return found
+def _pieces(token: str) -> Iterable[str]:
+    padded = f" {token[:LONGEST_TOKEN]} "
+    return (padded[i : i + n] for n in _SIZES for i in range(len(padded) - n + 1))
+
+
+def _found(vocabulary: Mapping[str, int], keys: Iterable[str]) -> Iterable[int]:
+    return (i for i in map(vocabulary.get, keys) if i is not None)
 
 
 class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A linear support vector machine over NgramFeatures; margins, not probabilities (calibration is the caller's)."""
+    """A support vector machine and naive Bayes over the same features, added up into one matrix of coefficients.
 
-    def __init__(self, *, C: float = 0.5, min_rows: int = 2, seed: int = 0) -> None:
+    `blend` weighs the two (the estimator fits it on out-of-fold predictions); `C`, `smoothing` are theirs.
+    Learned: `classes_`, `features_`, `coef_` (features, classes), `intercept_` (classes), and until it is stored
+    `parts_`, each learner's own coefficients.
+    """
+
+    def __init__(
+        self,
+        *,
+        blend: tuple[float, float] = (4.0, 0.15),
+        C: float = 1.0,
+        smoothing: float = 0.02,
+        min_rows: int = 2,
+        seed: int = 0,
+    ) -> None:
+        self.blend = blend
         self.C = C
+        self.smoothing = smoothing
         self.min_rows = min_rows
         self.seed = seed
 
     def fit(self, lines: Sequence[str], labels: Sequence[str]) -> Self:
-        """Train on clean lines (never raw text) and their labels."""
-        self.features_ = NgramFeatures(min_rows=self.min_rows).fit(lines)
-        svm = LinearSVC(C=self.C, multi_class="crammer_singer", tol=0.1, random_state=self.seed)
-        svm.fit(self.features_.transform(lines), np.asarray(labels))
+        """Train on clean lines (never raw text) and their labels (at least two different ones)."""
+        self.features_ = NgramFeatures.learn(lines, min_rows=self.min_rows)
+        X, y = self.features_.transform(lines), np.asarray(labels, dtype=str)
+        # Crammer and Singer's joint machine is faster here than one machine a class, and better.
+        svm = LinearSVC(C=self.C, multi_class="crammer_singer", tol=0.1, max_iter=2000, random_state=self.seed)
+        svm.fit(X, y)
+        bayes = MultinomialNB(alpha=self.smoothing).fit(X, y)
         self.classes_ = svm.classes_
-        two = svm.coef_.shape[0] == 1  # one row tells two classes apart
-        coef = np.vstack([-svm.coef_, svm.coef_]) if two else svm.coef_
-        self.coef_ = np.ascontiguousarray(coef.T, dtype=np.float32)
-        self.intercept_ = np.concatenate([-svm.intercept_, svm.intercept_]) if two else svm.intercept_
+        self.parts_ = [
+            _part(svm.coef_, svm.intercept_),
+            # What all classes share changes no probability and would cost precision in half-size numbers.
+            _part(bayes.feature_log_prob_ - bayes.feature_log_prob_.mean(axis=0), bayes.class_log_prior_),
+        ]
+        return self.fuse(self.blend)
+
+    def fuse(self, blend: tuple[float, float]) -> Self:
+        """Blend the learners with these weights instead; only right after `fit`."""
+        (svm, svm_intercept), (bayes, bayes_intercept) = self.parts_
+        # Rounded as it is stored, so that a saved model answers exactly as the fitted one.
+        coef = (np.float32(blend[0]) * svm + np.float32(blend[1]) * bayes).astype(np.float16)
+        self.coef_ = coef.astype(np.float32)
+        self.intercept_ = blend[0] * svm_intercept + blend[1] * bayes_intercept
+        self.blend_ = blend
         return self
 
+    def part_functions(self, lines: Sequence[str]) -> list[NDArray[np.float64]]:
+        """Each learner's own decision values, twice (n, classes); only right after `fit`."""
+        X = self.features_.transform(lines)
+        return [np.asarray(X @ coef, dtype=np.float64) + intercept for coef, intercept in self.parts_]
+
     def decision_function(self, lines: Sequence[str]) -> NDArray[np.float64]:
-        """Margins (n, classes): comparable within a row."""
-        return np.asarray(self.features_.transform(lines) @ self.coef_, dtype=np.float64) + self.intercept_
+        """Blended decision values (n, classes); the same bits for a text in any batch."""
+        product = np.asarray(self.features_.transform(lines) @ self.coef_, dtype=np.float64)
+        return np.asarray(product + self.intercept_, dtype=np.float64)
 
     def predict(self, lines: Sequence[str]) -> NDArray[Any]:
-        """The label with the largest margin, for each line."""
+        """The label with the largest decision value, for each line."""
         return np.asarray(self.classes_[self.decision_function(lines).argmax(axis=1)])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored as .npz."""
+        return {"coef": self.coef_.astype(np.float16), "intercept": self.intercept_, "idf": self.features_.idf}
+
+    def vocabulary(self) -> dict[str, list[str]]:
+        """What is stored as JSON: words and pieces in the order of the coefficients' rows."""
+        return {"words": list(self.features_.words), "pieces": list(self.features_.pieces)}
+
+    def restore(
+        self, arrays: Mapping[str, NDArray[Any]], vocabulary: Mapping[str, Sequence[str]], classes: Sequence[str]
+    ) -> Self:
+        """The fitted model from what `arrays` and `vocabulary` gave; ValueError if they do not fit together."""
+        self.features_ = NgramFeatures(vocabulary["words"], vocabulary["pieces"], arrays["idf"])
+        self.coef_ = arrays["coef"].astype(np.float32)
+        self.intercept_ = arrays["intercept"]
+        self.classes_ = np.asarray(classes)
+        if self.coef_.shape != (len(self.features_.words) + len(self.features_.pieces), len(self.classes_)):
+            raise ValueError(f"coefficients of shape {self.coef_.shape} do not fit the vocabulary and classes")
+        return self
+
+
+def _part(coef: NDArray[np.float64], intercept: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Coefficients (features, classes) and intercepts; two classes told apart by one row become two columns."""
+    if coef.shape[0] == 1:
+        coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+    return np.ascontiguousarray(coef.T, dtype=np.float32), np.asarray(intercept)

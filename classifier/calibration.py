@@ -1,0 +1,103 @@
+"""From the learners' raw scores to probabilities one can trust: pooling, folds and calibration errors."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+Scores = NDArray[np.float64]
+
+
+def softmax(scores: Scores) -> Scores:
+    """Probabilities (n, classes) of scores (n, classes)."""
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def pool(members: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """The weighted sum of the members' scores, each (n, classes), in a fixed order of additions."""
+    total = np.zeros_like(members[0])
+    for scores, weight in zip(members, weights, strict=True):
+        total += weight * scores
+    return total
+
+
+def log_loss(scores: Scores, codes: NDArray[np.intp]) -> float:
+    """Mean negative log-likelihood (nats) of the true classes, given as column numbers."""
+    top = scores.max(axis=1)
+    norms = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+    return float((norms - scores[np.arange(len(codes)), codes]).mean())
+
+
+def pool_weights(members: Sequence[Scores], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Non-negative weights that maximise the likelihood of softmax(weighted sum): combination and temperature in one.
+
+    Logarithmic opinion pool (Genest and Zidek 1986) fitted as in temperature scaling (Guo et al. 2017). The problem
+    is convex. A member that adds nothing gets weight 0.
+    """
+    rows = np.arange(len(codes))
+    truth = [scores[rows, codes].mean() for scores in members]
+
+    def objective(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        pooled = pool(members, weights.tolist())
+        expected = softmax(pooled)
+        slopes = [(expected * scores).sum(axis=1).mean() - own for scores, own in zip(members, truth, strict=True)]
+        return log_loss(pooled, codes), np.array(slopes)
+
+    start = np.array([1 / max(float(scores.std()), 1e-6) for scores in members]) / len(members)
+    found = minimize(objective, start, jac=True, bounds=[(0, None)] * len(members), method="L-BFGS-B")
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def logistic(
+    X: Scores, y: NDArray[np.float64], *, sample_weights: NDArray[np.float64], directions: Sequence[int]
+) -> tuple[NDArray[np.float64], float]:
+    """Weights (columns,) and bias of a logistic regression whose weights keep to given signs (1, -1, or 0 for any).
+
+    `sample_weights` sum to 1; a small ridge (.001) keeps the weights finite where the classes separate.
+    """
+    signs = np.asarray(directions)
+    bounds = [(0.0 if sign > 0 else None, 0.0 if sign < 0 else None) for sign in directions]
+
+    def objective(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margins = (X @ values[:-1] + values[-1]) * (2 * y - 1)
+        loss = float(sample_weights @ np.logaddexp(0, -margins)) + 0.001 * float(values[:-1] @ values[:-1])
+        pull = -sample_weights * (2 * y - 1) / (1 + np.exp(np.minimum(margins, 500)))
+        return loss, np.append(X.T @ pull + 0.002 * values[:-1], pull.sum())
+
+    start = np.append(0.1 * signs, 0.0)
+    found = minimize(objective, start, jac=True, bounds=[*bounds, (None, None)], method="L-BFGS-B")
+    return np.asarray(found.x[:-1]), float(found.x[-1])
+
+
+def folds(lines: Sequence[str], labels: Sequence[str], *, count: int, seed: int) -> NDArray[np.intp]:
+    """A fold number a row, stratified by label; -1 for rows that are always trained on.
+
+    Rows of one label with equal text share a fold, so that no row is predicted by its own copy. A label with one
+    distinct text stays in training, so that every fold's model knows every label.
+    """
+    rng = np.random.default_rng(seed)
+    texts_of: dict[str, dict[str, list[int]]] = {}
+    for row, (line, label) in enumerate(zip(lines, labels, strict=True)):
+        texts_of.setdefault(label, {}).setdefault(line, []).append(row)
+    found = np.full(len(lines), -1, dtype=np.intp)
+    next_fold = 0
+    for label in sorted(texts_of):
+        groups = list(texts_of[label].values())
+        if len(groups) == 1:
+            continue
+        for place in rng.permutation(len(groups)):
+            found[groups[place]] = next_fold % count
+            next_fold += 1
+    return found
+
+
+def calibration_error(probabilities: Scores, correct: NDArray[np.bool_], *, bins: int = 15) -> float:
+    """Expected calibration error of top probabilities (n,) over equal-width bins (Guo et al. 2017)."""
+    places = np.minimum((probabilities * bins).astype(np.intp), bins - 1)
+    gaps = [
+        abs(probabilities[places == place].mean() - correct[places == place].mean()) * (places == place).mean()
+        for place in np.unique(places)
+    ]
+    return float(sum(gaps))

@@ -1,0 +1,178 @@
+"""The fastText family, and the only import of fastText: each of the library's traps is closed in this file.
+
+The library does not shuffle, repeats only on one thread, takes `__label__` and `</s>` inside a text for its own,
+answers an empty text confidently, gives probabilities above 1, and dies with MemoryError or silently keeps NaN.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import fasttext
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+LOSSES = ("softmax", "ova")
+_TRAPS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|__label__|</s>")
+
+
+class FastTextError(Exception):
+    """fastText could not train or open a model; the message says what to change."""
+
+
+class FastTextModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A supervised fastText model over clean lines.
+
+    What is None is chosen from the size of the training data by `profile`. `loss` is "softmax" or "ova"
+    (independent one-versus-all classifiers). Learned: `classes_`, `buckets_`, `epochs_`, and the model itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: str = "ova",
+        dimensions: int | None = None,
+        epochs: int | None = None,
+        buckets: int | None = None,
+        learning_rate: float = 0.3,
+        word_ngrams: int = 2,
+        shortest: int = 3,
+        longest: int = 6,
+        min_count: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.dimensions = dimensions
+        self.epochs = epochs
+        self.buckets = buckets
+        self.learning_rate = learning_rate
+        self.word_ngrams = word_ngrams
+        self.shortest = shortest
+        self.longest = longest
+        self.min_count = min_count
+        self.seed = seed
+
+    def fit(self, lines: Sequence[str], labels: Sequence[str]) -> Self:
+        """Train; the same lines, labels, parameters and machine give the same model bit for bit."""
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+        if len(lines) != len(labels) or not len(lines):
+            raise ValueError(
+                f"{len(lines)} lines and {len(labels)} labels: give one label for each of at least one line"
+            )
+        self.classes_, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+        chosen = profile(rows=len(lines), characters=sum(map(len, lines)))
+        self.dimensions_ = self.dimensions or chosen["dimensions"]
+        self.epochs_ = self.epochs or chosen["epochs"]
+        self.buckets_ = self.buckets or chosen["buckets"]
+        with tempfile.TemporaryDirectory(prefix="triage-train-") as folder:
+            path = Path(folder) / "train.txt"
+            # The labels in the file are numbers of ours: no label of a customer can break or forge a line.
+            rows = [f"__label__{code} {_safe(line)}\n" for line, code in zip(lines, codes, strict=True)]
+            order = np.random.default_rng(self.seed).permutation(len(rows))
+            path.write_text("".join(rows[i] for i in order), encoding="utf-8")
+            self._take(self._trained(path))
+        return self
+
+    def hidden(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        """The model's own text vectors (n, dimensions): the mean of the line's word and n-gram vectors.
+
+        An empty line, for which fastText would answer with its end-of-line token, is the zero vector.
+        """
+        vectors = np.zeros((len(lines), self.model_.get_dimension()), dtype=np.float32)
+        for row, line in zip(vectors, lines, strict=True):
+            if safe := _safe(line).strip():
+                row[:] = self.model_.get_sentence_vector(safe)
+        return vectors
+
+    def decision_function(self, lines: Sequence[str]) -> NDArray[np.float64]:
+        """Logits (n, classes), before softmax or sigmoid; all 0 for an empty line.
+
+        Ten times faster than asking the library for the probabilities of every class. The sparse product adds up
+        row by row in one order, so that a text's logits are the same bits in any batch.
+        """
+        return np.asarray(sparse.csr_matrix(self.hidden(lines)) @ self._output, dtype=np.float64)
+
+    def predict_proba(self, lines: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities (n, classes), each row summing to 1 (for "ova" the sigmoids, divided by their sum)."""
+        logits = self.decision_function(lines)
+        if self.loss == "ova":
+            logits = -np.logaddexp(0, -logits)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), dtype=np.float64)
+
+    def predict(self, lines: Sequence[str]) -> NDArray[Any]:
+        """The most probable label of each line."""
+        return np.asarray(self.classes_[self.decision_function(lines).argmax(axis=1)])
+
+    def save(self, path: Path) -> None:
+        """Write the library's own binary file (interchangeable with other fastText programs)."""
+        self.model_.save_model(str(path))
+
+    def restore(self, path: Path, classes: Sequence[str]) -> Self:
+        """Open a binary file whose checksum the caller has verified: a damaged one may crash the process."""
+        try:
+            self.model_ = fasttext.load_model(str(path))
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise FastTextError(f"{path.name} is not a fastText model: {error}") from error
+        self.classes_ = np.asarray(classes)
+        self._take(self.model_)
+        return self
+
+    def _trained(self, path: Path) -> Any:
+        try:
+            return fasttext.train_supervised(
+                str(path),
+                loss=self.loss,
+                dim=self.dimensions_,
+                epoch=self.epochs_,
+                bucket=self.buckets_,
+                lr=self.learning_rate,
+                wordNgrams=self.word_ngrams,
+                minn=self.shortest,
+                maxn=self.longest,
+                minCount=self.min_count,
+                seed=self.seed,
+                thread=1,
+                verbose=0,
+            )
+        except MemoryError as error:
+            raise FastTextError(
+                f"not enough memory for {self.buckets_} buckets of {self.dimensions_} numbers; use fewer"
+            ) from error
+        except RuntimeError as error:
+            raise FastTextError(f"training failed ({error}); lower learning_rate ({self.learning_rate})") from error
+
+    def _take(self, model: Any) -> None:
+        """Keep the model and its output matrix in the order of `classes_`, refusing what is not finite."""
+        columns = [int(label.removeprefix("__label__")) for label in model.get_labels()]
+        if sorted(columns) != list(range(len(self.classes_))):
+            raise FastTextError(f"the model has {len(columns)} labels, its list of classes {len(self.classes_)}")
+        output = model.get_output_matrix()
+        if not (np.isfinite(output).all() and np.isfinite(model.get_input_matrix()).all()):
+            raise FastTextError(
+                f"the model holds numbers that are not finite; lower learning_rate ({self.learning_rate})"
+            )
+        self._output = np.empty(output.T.shape, dtype=np.float32)
+        self._output[:, columns] = output.T
+        self.model_ = model
+
+
+def profile(*, rows: int, characters: int) -> dict[str, int]:
+    """Dimensions, epochs and buckets for a training set: few epochs and many buckets for much text.
+
+    Buckets: one for each two characters of text, between 20,000 and 100,000 (at 50 dimensions 4 to 20 MB of file).
+    Epochs: 25 to 50, so that about 1.5 million characters are read a pass times epoch at most where texts are long.
+    """
+    buckets = min(100_000, max(20_000, characters // 20_000 * 10_000))
+    epochs = min(50, max(15, round(50 * 700_000 / max(1, characters))))
+    return {"dimensions": 50 if rows > 200 else 25, "epochs": epochs, "buckets": buckets}
+
+
+def _safe(line: str) -> str:
+    """The line without what fastText would take for its own: control characters, surrogates, labels, `</s>`."""
+    return _TRAPS.sub(" ", line)
