@@ -70,6 +70,18 @@ def search(customer: Customer, text: str, *, language: str = "en", limit: int = 
     return [row for _, _, row in sorted(scored, key=lambda entry: entry[:2])[:limit]]
 
 
+def mentioning(rows: QuerySet[Article], text: str) -> QuerySet[Article]:
+    """Those in whose key, title or symptoms every word occurs."""
+    for word in text.split()[:6]:
+        rows = rows.filter(Q(key__icontains=word) | Q(title__icontains=word) | Q(symptoms__icontains=word))
+    return rows
+
+
+def behind(rows: QuerySet[Article], *, key: str, pk: int) -> QuerySet[Article]:
+    """Those that come after a place in the order of (key, pk)."""
+    return rows.filter(Q(key__gt=key) | Q(key=key, pk__gt=pk))
+
+
 def runbook_of(article: Article | None) -> Runbook | None:
     """The runbook that an article names, or that is shipped for its label."""
     if article is None:

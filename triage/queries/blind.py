@@ -26,6 +26,11 @@ def sealed(tickets: Iterable[Ticket], *, at: datetime) -> set[int]:
     return set(sealed_among(Ticket.objects.filter(pk__in=keys), at=at).values_list("pk", flat=True))
 
 
+def sealed_for(ticket: Ticket, *, person: Person, at: datetime) -> bool:
+    """Whether this person may not see the suggestion yet: it is sealed and they have not broken the seal."""
+    return bool(sealed([ticket], at=at)) and not has_looked(person, ticket)
+
+
 def sealed_among(tickets: QuerySet[Ticket], *, at: datetime) -> QuerySet[Ticket]:
     """The drawn tickets without a standing verdict on their present text."""
     answered = Review.objects.filter(

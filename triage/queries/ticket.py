@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from runbooks.base import Runbook
-from triage.models import Approval, Article, Decision, Draw, Prediction, Review, Run, Ticket
+from triage.models import Approval, Article, Decision, Draw, Person, Prediction, Review, Run, Ticket
 from triage.queries import articles, blind, log
 from triage.queries.queue import language_of
 
@@ -65,9 +65,9 @@ class Detail:
         return self.decision.reason if self.decision else ""
 
 
-def detail(ticket: Ticket, *, at: datetime) -> Detail:
+def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
     """The ticket's page for a person who may see it. `ticket` comes with customer, source and held_by loaded."""
-    sealed = bool(blind.sealed([ticket], at=at))
+    sealed = blind.sealed_for(ticket, person=person, at=at)
     found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
     language = language_of(ticket, found)
     decision = (

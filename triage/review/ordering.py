@@ -33,8 +33,10 @@ def order(
 
     Raises ReviewRefused with what is in the way; the caller's transaction then leaves nothing behind.
     """
-    if in_the_way := obstacle(ticket=ticket, runbook=runbook, at=at):
-        raise ReviewRefused(in_the_way)
+    customer = ticket.customer
+    in_the_way = obstacle(ticket=ticket, runbook=runbook, at=at)
+    if in_the_way or customer is None:
+        raise ReviewRefused(in_the_way or "This ticket belongs to no customer yet.")
     problems = problems_with(runbook, parameters, target=_target(ticket, runbook))
     if problems:
         raise ReviewRefused(f"{runbook.title} cannot work with this: {'; '.join(problems)}.")
@@ -43,7 +45,7 @@ def order(
         ticket.refresh_from_db(fields=["occasion"])
     Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True).update(in_force=False)
     decision = Decision.objects.create(
-        customer_id=ticket.customer_id,
+        customer=customer,
         ticket=ticket,
         text_hash=ticket.text_hash,
         mode=Mode.APPROVE,
@@ -68,7 +70,7 @@ def order(
 
 
 def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Target | None) -> tuple[str, ...]:
-    """What speaks against these values, at the target too. Whether an account is the requester's own the person knows."""
+    """What speaks against these values, at the target too; whose account it may be is for the person to judge."""
     client = directory(target) if target else None
     return validate(runbook, Extraction(parameters), directory=client, requester="", machine=True)
 

@@ -124,7 +124,11 @@ def _check_still_so(seen: Ticket, current: Ticket, *, person: Person, at: dateti
     if current.text_hash != seen.text_hash:
         raise ReviewRefused("The ticket's text has changed since you opened it. Read it again.")
     check_not_held(current, person=person, at=at)
-    if current.status == T.NEEDS_REVIEW or (current.status in blind.ELSEWHERE and blind.awaits_verdict(current)):
+    if current.status == T.NEEDS_REVIEW:
+        return
+    if current.status in blind.ELSEWHERE and blind.awaits_verdict(current):
+        if blind.has_looked(person, current):
+            raise ReviewRefused("You have seen what Triage thinks of this ticket: somebody else has to answer blind.")
         return
     latest = Review.objects.filter(ticket=current, undone_at__isnull=True).order_by("-pk").first()
     if latest and latest.person and current.status in (T.RESOLVED, T.ANSWERED, T.QUEUED, T.WAITING_APPROVAL):

@@ -1,0 +1,150 @@
+"""Settings pages for administrators: who belongs where, what is connected, what runbooks may touch.
+
+Rows with a status are not here: `triage.lifecycle` alone changes those, and the desk shows them.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+from django.utils import timezone
+
+from triage import lifecycle
+from triage.models import Article, Customer, Membership, Person, RunbookState, Source, SourceMapping, Target
+
+admin.site.site_header = admin.site.site_title = "Triage settings"
+admin.site.index_title = "Settings"
+
+
+class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serves every table
+    """Every change goes into the product's own log too, with the names of the changed columns and never values."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+        """Save and record."""
+        super().save_model(request, obj, form, change)
+        lifecycle.record(
+            row=obj,
+            event="changed" if change else "added",
+            at=timezone.now(),
+            actor=f"person:{request.user.pk}",
+            reason=", ".join(form.changed_data),
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Record and delete."""
+        lifecycle.record(
+            row=obj, event="deleted", at=timezone.now(), actor=f"person:{request.user.pk}", reason=str(obj)
+        )
+        super().delete_model(request, obj)
+
+
+class SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # two tables share it
+    """Secrets are written here and never shown again: an empty field keeps what is stored."""
+
+    secret_column = ""
+    new_secret = forms.CharField(
+        required=False,
+        strip=True,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        """Take over a new secret, if one was entered."""
+        entered = self.cleaned_data.get("new_secret")
+        if entered:
+            setattr(self.instance, self.secret_column, entered)
+        return super().save(commit=commit)
+
+
+class SourceForm(SecretForm):
+    """A source; its signing secrets are write-only."""
+
+    secret_column = "secrets"  # noqa: S105 - a column's name
+
+    class Meta:
+        model = Source
+        exclude = ("secrets",)
+        help_texts = {"assurance": 'By channel: {"portal": "portal", "mail": "mail", "monitoring": "monitored"}'}
+
+
+class TargetForm(SecretForm):
+    """A target; its connection and credentials are write-only."""
+
+    secret_column = "settings"  # noqa: S105 - a column's name
+
+    class Meta:
+        model = Target
+        exclude = ("settings",)
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
+    """Roles on the person's page."""
+
+    model = Membership
+    extra = 1
+
+
+class MappingInline(admin.TabularInline):  # type: ignore[type-arg]  # as above
+    """Which of the ITSM's owners is which customer."""
+
+    model = SourceMapping
+    extra = 1
+
+
+@admin.register(Person)
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # as above
+    """People and their roles; groups and single permissions are not used."""
+
+    inlines = (MembershipInline,)
+    list_display = ("username", "first_name", "last_name", "email", "is_active", "is_superuser")
+    list_filter = ("is_active", "is_superuser")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("About", {"fields": ("first_name", "last_name", "email", "zone")}),
+        ("Access", {"fields": ("is_active", "is_staff", "is_superuser")}),
+    )
+
+
+@admin.register(Customer)
+class CustomerAdmin(LoggedAdmin):
+    """Customers and how far Triage may go for them."""
+
+    list_display = ("name", "slug", "mode", "automation_enabled")
+    readonly_fields = ("uuid", "created_at")
+
+
+@admin.register(Source)
+class SourceAdmin(LoggedAdmin):
+    """Connections to ITSMs."""
+
+    form = SourceForm
+    inlines = (MappingInline,)
+    list_display = ("name", "slug", "kind", "customer", "enabled")
+    readonly_fields = ("uuid", "created_at")
+
+
+@admin.register(Target)
+class TargetAdmin(LoggedAdmin):
+    """What runbooks may touch."""
+
+    form = TargetForm
+    list_display = ("key", "kind", "customer")
+
+
+@admin.register(RunbookState)
+class RunbookStateAdmin(LoggedAdmin):
+    """Switches and limits of single runbooks."""
+
+    list_display = ("runbook", "customer", "enabled")
+
+
+@admin.register(Article)
+class ArticleAdmin(LoggedAdmin):
+    """Knowledge articles."""
+
+    list_display = ("key", "title", "language", "customer", "runbook", "retired_at")
+    list_filter = ("language", "customer")
+    search_fields = ("key", "title")

@@ -1,0 +1,121 @@
+// Keys and small manners of the desk. Everything works without it; with it, without a mouse.
+(() => {
+  "use strict";
+  const GO = { q: "/", a: "/approvals/", r: "/runs/", o: "/overview/" };
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const visible = (el) => el.checkVisibility ? el.checkVisibility() : el.offsetParent !== null;
+  const usable = (el) => visible(el) && !el.matches(":disabled");
+  const keysOn = () => localStorage.getItem("triage-keys") !== "off";
+  const open = () => document.querySelector("dialog[open], [popover]:popover-open");
+  const typing = (el) => el.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=button], [type=submit])");
+  let prefix = "";
+  let selected = 0;
+
+  function items() { return all("[data-list] [data-item]").filter(usable); }
+
+  function move(step) {
+    const list = items();
+    if (!list.length) return;
+    const here = list.indexOf(document.activeElement);
+    const checked = list.findIndex((el) => el.checked);
+    const from = here >= 0 ? here : checked >= 0 ? checked : step > 0 ? -1 : list.length;
+    choose(list[Math.max(0, Math.min(list.length - 1, from + step))]);
+  }
+
+  function choose(el) {
+    el.focus();
+    if (el.type === "radio" && !el.checked) el.click();
+    el.scrollIntoView({ block: "nearest" });
+  }
+
+  function act(el) {
+    if (el.matches("input:not([type=submit], [type=button]), select, textarea")) {
+      const group = el.type === "radio" ? document.querySelector(`[name="${el.name}"]:checked`) : null;
+      (group || el).focus();
+      if (el.type === "search") el.select();
+    } else el.click();
+  }
+
+  function digit(key) {
+    const el = all(`[data-number="${key}"]`).find(usable);
+    if (!el) return false;
+    if (el.checked && document.activeElement === el) el.form.requestSubmit();
+    else choose(el);
+    return true;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const { key, target } = event;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (typing(target)) {
+      if (key === "Escape" && !open()) target.blur();
+      if (target.matches("[data-search]") && (key === "Enter" || key === "ArrowDown")) {
+        event.preventDefault();
+        const first = document.querySelector("#results [data-item]");
+        if (first) choose(first);
+      }
+      return;
+    }
+    if (!keysOn() && key !== "Escape") return;
+    if (open()) return;
+    if (prefix === "g") {
+      prefix = "";
+      if (GO[key]) { event.preventDefault(); location.assign(GO[key]); return; }
+    }
+    if (key === "g") { prefix = "g"; setTimeout(() => { prefix = ""; }, 1200); return; }
+    if (key === "j" || (key === "ArrowDown" && target.matches("a[data-item]"))) { event.preventDefault(); move(1); return; }
+    if (key === "k" || (key === "ArrowUp" && target.matches("a[data-item]"))) { event.preventDefault(); move(-1); return; }
+    if (/^[1-9]$/.test(key) && digit(key)) { event.preventDefault(); return; }
+    const el = all("[data-key]").find((candidate) => candidate.dataset.key === key && usable(candidate));
+    if (el) { event.preventDefault(); act(el); }
+  });
+
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) document.getElementById(opener.dataset.dialog).showModal();
+    const closer = event.target.closest("[data-close]");
+    if (closer) { const dialog = closer.closest("dialog"); if (dialog) dialog.close(); else history.back(); }
+    const toggle = event.target.closest("[data-switch-keys]");
+    if (toggle) { localStorage.setItem("triage-keys", keysOn() ? "off" : "on"); showSwitch(); }
+  });
+
+  // one verdict a click: a second press while the first is on its way would meet a decided ticket
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-once]") || (event.submitter && event.submitter.matches("[data-many]"))) return;
+    if (event.target.dataset.sent) event.preventDefault();
+    else event.target.dataset.sent = "yes";
+  });
+  window.addEventListener("pageshow", () => all("[data-sent]").forEach((form) => { delete form.dataset.sent; }));
+
+  function showSwitch() {
+    all("[data-switch-keys]").forEach((el) => {
+      el.setAttribute("aria-pressed", String(keysOn()));
+      el.textContent = keysOn() ? "Single keys are on" : "Single keys are off";
+    });
+  }
+
+  function trouble(text) {
+    const el = document.getElementById("trouble");
+    el.textContent = text;
+    el.hidden = !text;
+  }
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && event.target.matches("[data-live]")) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.matches("[data-live]")) selected = items().indexOf(document.activeElement);
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "confirm" && !event.target.open) event.target.showModal();
+    const list = event.target.matches("[data-live]") && selected >= 0 ? items() : [];
+    // the ticket under the cursor was decided by somebody else: its place keeps the cursor
+    if (list.length && !list.includes(document.activeElement)) list[Math.min(selected, list.length - 1)].focus();
+  });
+  document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble(""); });
+  document.addEventListener("htmx:sendError", () => trouble("The server does not answer. What you see may be old; it is tried again."));
+  document.addEventListener("htmx:responseError", (event) => trouble(`The server refused (${event.detail.xhr.status}). Reload the page.`));
+
+  all("[data-vanish]").forEach((el) => setTimeout(() => el.remove(), Number(el.dataset.vanish)));
+  showSwitch();
+})();

@@ -1,0 +1,1 @@
+"""The pages of the desk and the door for webhooks. Views load, make one domain call and render."""

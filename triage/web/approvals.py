@@ -1,0 +1,115 @@
+"""Requests for a person's word: what exactly would happen to what, yes or no."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_POST
+
+from runbooks.registry import RUNBOOKS
+from triage import automation, bell
+from triage.approvals import ApprovalRefused
+from triage.approvals import refuse as refuse_approval
+from triage.models import Approval
+from triage.permissions import can_review, check_can_answer
+from triage.queries import blind
+from triage.targets import target_for
+from triage.web.page import DeskRequest, now, refuse, show, signed_in
+
+SHOWN = 100
+
+
+@require_GET
+@signed_in
+def approvals(request: DeskRequest) -> HttpResponse:
+    """What waits for a word, first what expires first, and what was answered lately."""
+    rows = Approval.objects.visible_to(request.user).select_related("ticket", "customer", "first_person", "decision")
+    waiting = list(rows.filter(status=Approval.Status.ASKED).order_by("expires_at", "pk")[:SHOWN])
+    answered = list(rows.exclude(status=Approval.Status.ASKED).order_by("-pk")[:20])
+    hidden = blind.sealed([row.ticket for row in (*waiting, *answered)], at=now())
+    context = {
+        "waiting": [_line(row, hidden) for row in waiting],
+        "answered": [_line(row, hidden) for row in answered],
+    }
+    return show(request, "triage/approvals.html", context)
+
+
+@require_GET
+@signed_in
+def approval(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """One request, bound to exactly what it shows."""
+    row, at = _found(request, uuid), now()
+    runbook = RUNBOOKS.get(row.runbook)
+    context = {
+        "approval": row,
+        "ticket": row.ticket,
+        "runbook": runbook,
+        "target": target_for(row.customer, runbook) if runbook else None,
+        "parameters": _named(row),
+        "not_allowed": _not_allowed(request, row),
+        "open": row.status == Approval.Status.ASKED and row.expires_at > at,
+        "sealed": blind.sealed_for(row.ticket, person=request.user, at=at),
+        "may_answer_blind": can_review(request.user, row.ticket),
+    }
+    return show(request, "triage/approval.html", context)
+
+
+@require_POST
+@signed_in
+def answer(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Say yes or no."""
+    row, at = _found(request, uuid), now()
+    check_can_answer(request.user, row)
+    said_yes = request.POST.get("answer") == "grant"
+    reason = request.POST.get("reason", "").strip()
+    try:
+        if blind.sealed_for(row.ticket, person=request.user, at=at):
+            raise ApprovalRefused("Open the request and read it first.")
+        if said_yes:
+            run = automation.grant(row, person=request.user, at=at)
+            if run:
+                bell.ring("execute_run", run.pk)
+            row.refresh_from_db()
+            messages.success(request, _thanks(row))
+        elif not reason:
+            raise ApprovalRefused("Say why not in a few words: the agents and the model's stewards learn from it.")
+        else:
+            refuse_approval(row, person=request.user, reason=reason[:500], at=at)
+            messages.success(request, f"Refused. {row.ticket.external_id} goes to an agent.")
+    except ApprovalRefused as error:
+        refuse(request, error)
+        return redirect("approval", row.uuid)
+    return redirect("approvals")
+
+
+def _found(request: DeskRequest, uuid: UUID) -> Approval:
+    rows = Approval.objects.visible_to(request.user)
+    rows = rows.select_related("ticket", "ticket__customer", "ticket__source", "customer", "decision", "first_person")
+    row: Approval = get_object_or_404(rows, uuid=uuid)
+    return row
+
+
+def _line(row: Approval, hidden: set[int]) -> dict[str, object]:
+    return {"row": row, "runbook": RUNBOOKS.get(row.runbook), "sealed": row.ticket_id in hidden}
+
+
+def _named(row: Approval) -> list[tuple[str, str]]:
+    runbook = RUNBOOKS.get(row.runbook)
+    titles = {parameter.name: parameter.title for parameter in runbook.parameters} if runbook else {}
+    return [(titles.get(name, name), str(value)) for name, value in row.parameters.items()]
+
+
+def _not_allowed(request: DeskRequest, row: Approval) -> str:
+    try:
+        check_can_answer(request.user, row)
+    except PermissionDenied as refused:
+        return str(refused)
+    return ""
+
+
+def _thanks(row: Approval) -> str:
+    if row.status == Approval.Status.ASKED:
+        return f"Your yes is recorded. A second person has to approve {row.ticket.external_id} too."
+    return f"Approved. {row.ticket.external_id} is on its way."

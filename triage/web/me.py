@@ -1,0 +1,78 @@
+"""A person's own things: what they are told, their time zone and their password."""
+
+from zoneinfo import available_timezones
+
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from triage import lifecycle
+from triage.models import Membership, Notification, Person
+from triage.web.page import DeskRequest, now, refuse, show, signed_in
+
+SHOWN = 100
+
+
+@require_GET
+@signed_in
+def notifications(request: DeskRequest) -> HttpResponse:
+    """What people must hear of: unseen first."""
+    rows = Notification.objects.visible_to(request.user).select_related("customer", "seen_by")
+    context = {
+        "unseen_rows": rows.filter(seen_at__isnull=True).order_by("-pk")[:SHOWN],
+        "seen_rows": rows.filter(seen_at__isnull=False).order_by("-seen_at")[:30],
+    }
+    return show(request, "triage/notifications.html", context)
+
+
+@require_POST
+@signed_in
+def seen(request: DeskRequest) -> HttpResponse:
+    """Note that somebody has taken notice, of one or of all that the page showed; one person is enough."""
+    rows = Notification.objects.visible_to(request.user).filter(seen_at__isnull=True)
+    which = [int(key) for key in request.POST.getlist("which") if key.isdigit() and len(key) < 18]
+    Notification.objects.filter(pk__in=rows.filter(pk__in=which).values("pk")).update(
+        seen_by=request.user, seen_at=now()
+    )
+    return redirect("notifications")
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "POST"])
+@signed_in
+def me(request: DeskRequest) -> HttpResponse:
+    """Time zone and password. Who came by a link has no password yet and sets one here."""
+    person = request.user
+    kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
+    wants_password = request.method == "POST" and "new_password1" in request.POST
+    form = kind(person, request.POST if wants_password else None)  # type: ignore[arg-type]  # both take a user and data
+    if wants_password and form.is_valid():
+        form.save()
+        update_session_auth_hash(request, person)
+        lifecycle.record(row=person, event="password set", at=now(), actor=f"person:{person.pk}")
+        messages.success(request, "Your password is set.")
+        return redirect("me")
+    if request.method == "POST" and "zone" in request.POST:
+        return _set_zone(request)
+    context = {
+        "form": form,
+        "zones": sorted(available_timezones()),
+        "memberships": Membership.objects.filter(person=person.pk)
+        .select_related("customer")
+        .order_by("customer__name"),
+    }
+    return show(request, "triage/me.html", context)
+
+
+def _set_zone(request: DeskRequest) -> HttpResponse:
+    zone = request.POST["zone"]
+    if zone in available_timezones():
+        Person.objects.filter(pk=request.user.pk).update(zone=zone)
+        messages.success(request, "Times are shown in your zone now.")
+    else:
+        refuse(request, ValueError(f"There is no time zone {zone[:64]!r}."))
+    return redirect("me")

@@ -1,0 +1,81 @@
+"""Confirming a run: exactly what would be done to what, before the person says yes."""
+
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.views.decorators.http import require_POST
+
+from runbooks.base import Parameter, Runbook
+from runbooks.parameters import extract
+from triage.models import Decision, Ticket
+from triage.permissions import check_can_order_run
+from triage.queries import articles, blind
+from triage.review.ordering import PEOPLE_NEEDED, obstacle
+from triage.targets import directory, target_for
+from triage.web.page import DeskRequest, now, part, show, signed_in
+from triage.web.queue import filters_of
+from triage.web.tickets import found
+
+
+@require_POST
+@signed_in
+def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """What the chosen article's runbook would do; POST since the form carries the person's draft, but nothing changes."""
+    row, at = found(request, uuid), now()
+    label = request.POST.get("article", "")
+    shown = articles.best(row.customer, label) if row.customer else None
+    runbook = articles.runbook_of(shown)
+    context: dict[str, object] = {
+        "ticket": row,
+        "article": shown,
+        "runbook": runbook,
+        "filters": filters_of(request),
+        "also": request.POST.getlist("also"),
+    }
+    if runbook is None:
+        context["in_the_way"] = "This article has no runbook." if shown else "Choose an article first."
+    else:
+        sealed = blind.sealed_for(row, person=request.user, at=at)
+        proposed = {} if sealed else _proposed(row, runbook)
+        context |= {
+            "sealed": sealed,
+            "parameters": [_field(parameter, proposed.get(parameter.name, "")) for parameter in runbook.parameters],
+            "target": target_for(row.customer, runbook) if row.customer else None,
+            "people": PEOPLE_NEEDED[runbook.tier],
+            "in_the_way": _in_the_way(request, row, runbook),
+            "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
+        }
+    if request.htmx:
+        return part(request, "triage/run_confirm.html", context)
+    return show(request, "triage/run_confirm_page.html", context)
+
+
+def _in_the_way(request: DeskRequest, row: Ticket, runbook: Runbook) -> str | None:
+    try:
+        check_can_order_run(request.user, row)
+    except PermissionDenied as refused:
+        return str(refused)
+    return obstacle(ticket=row, runbook=runbook, at=now())
+
+
+def _proposed(row: Ticket, runbook: Runbook) -> dict[str, str]:
+    """What the standing decision found, else what is found in the ticket now."""
+    decision = Decision.objects.filter(ticket=row, text_hash=row.text_hash, in_force=True, runbook=runbook.key).first()
+    if decision and decision.parameters:
+        return {name: str(value) for name, value in decision.parameters.items()}
+    target = target_for(row.customer, runbook) if row.customer else None
+    found_now = extract(
+        runbook,
+        subject=row.subject,
+        body=row.body,
+        requester=row.requester,
+        fields=row.fields,
+        directory=directory(target) if target else None,
+        machine=row.actor == Ticket.Actor.MACHINE,
+    )
+    return dict(found_now.values)
+
+
+def _field(parameter: Parameter, value: str) -> dict[str, object]:
+    return {"parameter": parameter, "name": f"p-{parameter.name}", "value": value}

@@ -1,0 +1,93 @@
+"""What all pages share: signing in, the person's time zone, the header, and no copies in anybody's cache."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render, resolve_url
+from django.utils import timezone
+from django.utils.cache import patch_cache_control
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from triage.models import Notification, Person
+from triage.permissions import can_read_log
+from triage.queries import queue
+
+P = ParamSpec("P")
+BELL_STOPS_AT = 100
+
+
+class DeskRequest(HttpRequest):
+    """A request of somebody who has signed in."""
+
+    user: Person
+    htmx: HtmxDetails
+
+
+def signed_in(
+    view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Let only people who have signed in reach the view; times are shown in their zone."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not isinstance(request.user, Person):
+            return _to_sign_in(request)
+        with timezone.override(_zone(request.user)):
+            response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed to Person just above
+        patch_cache_control(response, no_store=True)
+        return response
+
+    return guarded
+
+
+def show(request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
+    """A whole page with its header."""
+    return render(request, template, {**header(request), **context}, status=status)
+
+
+def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """A piece of a page, for htmx."""
+    return render(request, template, dict(context))
+
+
+def header(request: HttpRequest) -> dict[str, Any]:
+    """Counts and permissions of the navigation; three queries."""
+    person = request.user
+    if not isinstance(person, Person):
+        return {}
+    unseen = Notification.objects.visible_to(person).filter(seen_at__isnull=True)[:BELL_STOPS_AT].count()
+    return {"waiting": queue.counts(person), "unseen": unseen, "reads_log": can_read_log(person)}
+
+
+def now() -> datetime:
+    """The time of this request; domain functions are handed it as `at`."""
+    return timezone.now()
+
+
+def refuse(request: HttpRequest, error: Exception) -> None:
+    """Show a refusal's sentence on the next page."""
+    messages.error(request, str(error))
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """To the sign-in page; a part asked for by htmx sends the whole page there."""
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]  # set by HtmxMiddleware
+    if htmx:
+        back = htmx.current_url_abs_path or "/"
+        return HttpResponseClientRedirect(f"{resolve_url('sign-in')}?{urlencode({'next': back})}")
+    return redirect_to_login(request.get_full_path())
+
+
+def _zone(person: Person) -> ZoneInfo:
+    try:
+        return ZoneInfo(person.zone)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")

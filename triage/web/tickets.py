@@ -1,0 +1,204 @@
+"""The ticket page: reading, holding, and the verdict with its undo."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from triage import bell, review
+from triage.models import Article, Review, Ticket
+from triage.permissions import can_order_run, can_review
+from triage.queries import articles, blind
+from triage.queries import queue as queue_reads
+from triage.queries.ticket import Detail, detail
+from triage.review.holding import worth_holding
+from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
+from triage.web.queue import filters_of
+
+
+def found(request: DeskRequest, uuid: UUID) -> Ticket:
+    """The ticket, where the person may see it; 404 otherwise, so that nobody learns what exists."""
+    rows = Ticket.objects.visible_to(request.user).select_related("customer", "source", "held_by")
+    ticket: Ticket = get_object_or_404(rows, uuid=uuid)
+    return ticket
+
+
+def address(ticket: Ticket, filters: queue_reads.Filters) -> str:
+    """The ticket's page, remembering how the queue was narrowed."""
+    query = QueryDict(mutable=True)
+    query.update(filters.active)
+    return reverse("ticket", args=[ticket.uuid]) + (f"?{query.urlencode()}" if query else "")
+
+
+@require_GET
+@signed_in
+def ticket(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """The whole page. Opening it takes the hold, where there is something to decide and the person may."""
+    row, at = found(request, uuid), now()
+    seen = detail(row, person=request.user, at=at)
+    may_review = can_review(request.user, row)
+    decidable = worth_holding(row)
+    held_by_other = decidable and may_review and not review.hold(row, person=request.user, at=at)
+    asked_for = request.GET.get("q", "").strip()[:200]
+    shown = _first_article(row, seen)
+    context = {
+        "ticket": row,
+        "detail": seen,
+        "filters": filters_of(request),
+        "decidable": decidable and may_review,
+        "held_by_other": held_by_other,
+        "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
+        "may_run": can_order_run(request.user, row),
+        "article": shown,
+        "runbook": articles.runbook_of(shown),
+        "q": asked_for,
+        "results": _results(row, asked_for, sealed=seen.sealed, language=seen.language),
+        "first_number": len(seen.candidates) + 1,
+        "undo": _undo(request),
+    }
+    return show(request, "triage/ticket.html", context)
+
+
+@require_POST
+@signed_in
+def hold(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Renew the hold while the page is open, and show who has it."""
+    row = found(request, uuid)
+    mine = worth_holding(row) and review.hold(row, person=request.user, at=now())
+    return part(request, "triage/ticket_hold.html", {"ticket": row, "mine": mine, "decidable": worth_holding(row)})
+
+
+@require_POST
+@signed_in
+def release(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Give the hold back, and go to the queue or on to the next ticket."""
+    row, filters = found(request, uuid), filters_of(request)
+    review.release(row, person=request.user)
+    if request.POST.get("then") == "next":
+        return _onward(request, row, filters)
+    query = QueryDict(mutable=True)
+    query.update(filters.active)
+    return redirect(reverse("queue") + (f"?{query.urlencode()}" if query else ""))
+
+
+@require_POST
+@signed_in
+def verdict(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Record the verdict and go on to the next ticket, with a way back for ten seconds."""
+    row, given, filters = found(request, uuid), request.POST, filters_of(request)
+    row.text_hash = given.get("text_hash", "")  # what the person looked at, not what is stored by now
+    try:
+        said = review.decide(
+            ticket=row,
+            person=request.user,
+            verdict=given.get("verdict", ""),
+            article=given.get("article", ""),
+            also=given.getlist("also"),
+            note=given.get("note", ""),
+            follow=given.get("follow", ""),
+            parameters=parameters_of(given),
+            at=now(),
+        )
+    except (review.ReviewRefused, PermissionDenied) as error:
+        refuse(request, error)
+        return redirect(address(row, filters))
+    if said.follow == "run":
+        for run in row.runs.filter(requested_at=said.decided_at):
+            bell.ring("execute_run", run.pk)
+    request.session["undo"] = {"review": said.pk, "ticket": row.external_id, "at": said.decided_at.timestamp()}
+    return _onward(request, row, filters)
+
+
+@require_POST
+@signed_in
+def undo(request: DeskRequest, review_id: int) -> HttpResponse:
+    """Take the person's last verdict back and show its ticket again."""
+    said = get_object_or_404(Review.objects.visible_to(request.user).select_related("ticket"), pk=review_id)
+    request.session.pop("undo", None)
+    try:
+        row = review.undo(said, person=request.user, at=now())
+    except review.ReviewRefused as error:
+        refuse(request, error)
+        return redirect("ticket", said.ticket.uuid)
+    messages.success(request, f"Undone. {row.external_id} waits for your verdict again.")
+    return redirect(address(row, filters_of(request)))
+
+
+@require_POST
+@signed_in
+def reveal(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Break the seal for this person, on the record, and go where they came from."""
+    row = found(request, uuid)
+    review.reveal(row, person=request.user, at=now())
+    back = request.POST.get("back", "")
+    return redirect(back if back.startswith(("/approvals/", "/runs/")) else reverse("ticket", args=[row.uuid]))
+
+
+@require_GET
+@signed_in
+def article(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """The article that is chosen, beside the ticket."""
+    row = found(request, uuid)
+    language = request.GET.get("language", "")[:16] or row.language or "en"
+    label = request.GET.get("article", "")
+    shown = articles.best(row.customer, label, language) if row.customer else None
+    return part(
+        request,
+        "triage/ticket_article.html",
+        {"ticket": row, "article": shown, "runbook": articles.runbook_of(shown)},
+    )
+
+
+@require_GET
+@signed_in
+def search(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Articles that the customer is offered, by what the person types."""
+    row = found(request, uuid)
+    asked_for = request.GET.get("q", "").strip()[:200]
+    sealed = blind.sealed_for(row, person=request.user, at=now())
+    first = request.GET.get("first", "1")
+    context = {
+        "ticket": row,
+        "q": asked_for,
+        "results": _results(row, asked_for, sealed=sealed, language=row.language or "en"),
+        "first_number": int(first) if first.isdigit() and len(first) < 3 else 1,
+    }
+    return part(request, "triage/ticket_results.html", context)
+
+
+def parameters_of(given: QueryDict) -> dict[str, str]:
+    """The runbook parameters of a form: the fields named `p-<parameter>`."""
+    return {name[2:]: value.strip()[:1000] for name, value in given.items() if name.startswith("p-") and value.strip()}
+
+
+def _first_article(row: Ticket, seen: Detail) -> Article | None:
+    if row.customer is None or not seen.candidates:
+        return None
+    return articles.best(row.customer, seen.candidates[0].label, seen.language)
+
+
+def _results(row: Ticket, text: str, *, sealed: bool, language: str) -> list[Article]:
+    """What the search shows: nothing before something is typed, unless a list is all that a sealed ticket shows."""
+    if row.customer is None or not (text or sealed):
+        return []
+    return articles.search(row.customer, text, language=language or "en", limit=60 if sealed else 9)
+
+
+def _onward(request: DeskRequest, row: Ticket, filters: queue_reads.Filters) -> HttpResponseRedirect:
+    following = queue_reads.following(request.user, filters=filters, at=now(), past=row)
+    if following:
+        return redirect(address(following, filters))
+    messages.success(request, "Nothing else is waiting. Well done.")
+    return redirect("queue")
+
+
+def _undo(request: DeskRequest) -> dict[str, object] | None:
+    """The last verdict, as long as it can be taken back."""
+    last = request.session.get("undo")
+    if not last or now().timestamp() > last["at"] + blind.UNDO.total_seconds():
+        return None
+    return {**last, "left_ms": int((last["at"] + blind.UNDO.total_seconds() - now().timestamp()) * 1000)}

@@ -1,0 +1,47 @@
+"""The addresses of the pages."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from triage.web import (
+    approvals,
+    audit,
+    knowledge,
+    me,
+    orders,
+    overview,
+    queue,
+    runs,
+    signin,
+    tickets,
+)
+
+urlpatterns = [
+    path("", queue.queue, name="queue"),
+    path("sign-in/", signin.SignIn.as_view(), name="sign-in"),
+    path("sign-in/<str:secret>/", signin.sign_in_link, name="sign-in-link"),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("tickets/<uuid:uuid>/", tickets.ticket, name="ticket"),
+    path("tickets/<uuid:uuid>/hold/", tickets.hold, name="ticket-hold"),
+    path("tickets/<uuid:uuid>/release/", tickets.release, name="ticket-release"),
+    path("tickets/<uuid:uuid>/verdict/", tickets.verdict, name="ticket-verdict"),
+    path("tickets/<uuid:uuid>/reveal/", tickets.reveal, name="ticket-reveal"),
+    path("tickets/<uuid:uuid>/article/", tickets.article, name="ticket-article"),
+    path("tickets/<uuid:uuid>/search/", tickets.search, name="ticket-search"),
+    path("tickets/<uuid:uuid>/run/", orders.confirm, name="ticket-run"),
+    path("reviews/<int:review_id>/undo/", tickets.undo, name="review-undo"),
+    path("approvals/", approvals.approvals, name="approvals"),
+    path("approvals/<uuid:uuid>/", approvals.approval, name="approval"),
+    path("approvals/<uuid:uuid>/answer/", approvals.answer, name="approval-answer"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<uuid:uuid>/", runs.run, name="run"),
+    path("runs/<uuid:uuid>/settle/", runs.settle, name="run-settle"),
+    path("overview/", overview.overview, name="overview"),
+    path("customers/<slug:slug>/automation/", overview.switch, name="automation-switch"),
+    path("articles/", knowledge.articles, name="articles"),
+    path("articles/<int:pk>/", knowledge.article, name="article"),
+    path("audit/", audit.audit, name="audit"),
+    path("notifications/", me.notifications, name="notifications"),
+    path("notifications/seen/", me.seen, name="notifications-seen"),
+    path("me/", me.me, name="me"),
+]

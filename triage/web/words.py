@@ -1,0 +1,154 @@
+"""How times, probabilities and texts are put into words; loaded into every template."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from triage.models import Person
+from triage.queries.log import name_of
+
+register = template.Library()
+SURE = ((0.95, "very likely"), (0.8, "likely"), (0.5, "perhaps"), (0.2, "unlikely"), (0.0, "very unlikely"))
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_ITEM = re.compile(r"(?:(\d{1,3})[.)]|[-*•])\s+(.*)")
+
+
+@register.filter
+def sure(probability: float | None) -> str:
+    """A probability in words."""
+    if probability is None:
+        return "no suggestion"
+    return next(words for least, words in SURE if probability >= least)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share as percent. Never 100 % unless it is all, never 0 % unless it is none."""
+    if share is None:
+        return "–"
+    whole = share * 100
+    if 99 <= whole < 100 or 0 < whole < 1:
+        return f"{min(whole, 99.9):.1f} %" if whole >= 0.1 else "<0.1 %"
+    return f"{whole:.0f} %"
+
+
+@register.filter
+def exactly(share: float | None) -> str:
+    """A share as percent with what a certificate needs of its digits."""
+    return "–" if share is None else f"{share * 100:.3g} %"
+
+
+@register.filter
+def width(share: float | None) -> str:
+    """A share as a number from 0 to 100, for the geometry of a bar."""
+    return f"{max(0.0, min(1.0, share or 0.0)) * 100:.1f}"
+
+
+@register.filter
+def ago(at: datetime | None) -> str:
+    """How long something is past: `4 min`."""
+    return "" if at is None else _span(timezone.now() - at)
+
+
+@register.filter
+def left(at: datetime | None) -> str:
+    """How long until something: `in 2 h`, `3 min over`."""
+    if at is None:
+        return ""
+    rest = at - timezone.now()
+    return f"{_span(-rest)} over" if rest < timedelta(0) else f"in {_span(rest)}"
+
+
+@register.filter
+def overdue(at: datetime | None) -> bool:
+    """Whether the moment has passed."""
+    return at is not None and at < timezone.now()
+
+
+@register.filter
+def soon(at: datetime | None) -> bool:
+    """Whether the moment lies within the next hour."""
+    return at is not None and timezone.now() <= at < timezone.now() + timedelta(hours=1)
+
+
+@register.filter
+def moment(at: datetime | None) -> SafeString:
+    """A moment in the person's zone, to the minute, with its exact time for programs."""
+    if at is None:
+        return mark_safe("–")  # noqa: S308 - a literal
+    local = timezone.localtime(at)
+    exact = local.isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{local:%Y-%m-%d %H:%M}")
+
+
+@register.filter
+def took(started: datetime | None, finished: datetime | None) -> str:
+    """How long from one moment to another."""
+    if started is None or finished is None:
+        return ""
+    seconds = (finished - started).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 60 else _span(finished - started)
+
+
+@register.filter
+def called(person: Person | None) -> str:
+    """A person's name."""
+    return name_of(person)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A key of ours as words."""
+    return str(name).replace("_", " ").replace("-", " ")
+
+
+@register.filter
+def lang(code: str) -> str:
+    """A language code that may stand in an attribute, else nothing."""
+    return code if _LANGUAGE.fullmatch(code or "") else ""
+
+
+@register.filter
+def blocks(text: str) -> list[dict[str, Any]]:
+    """A plain text as paragraphs and lists: lines that were wrapped are joined, numbered and dashed ones are items."""
+    found: list[dict[str, Any]] = []
+    for chunk in re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip()):
+        current: dict[str, Any] = {"kind": "", "lines": []}
+        for line in chunk.split("\n"):
+            item = _ITEM.match(line.strip())
+            kind = ("ol" if item[1] else "ul") if item else "p"
+            if item and current["kind"] == kind:
+                current["lines"].append(item[2])
+            elif item or not current["lines"]:
+                current = {"kind": kind, "lines": [item[2] if item else line.strip()], "start": item[1] if item else ""}
+                found.append(current)
+            else:
+                current["lines"][-1] += f" {line.strip()}"
+    return [block for block in found if any(block["lines"])]
+
+
+@register.filter
+def marked(text: str, values: dict[str, str]) -> SafeString:
+    """A text, escaped, with the values that were found in it marked."""
+    wanted = sorted({value for value in (values or {}).values() if len(value) > 2}, key=len, reverse=True)
+    if not wanted:
+        return conditional_escape(text)
+    pattern = re.compile("(" + "|".join(re.escape(value) for value in wanted) + ")", re.IGNORECASE)
+    pieces = [
+        format_html("<mark>{}</mark>", piece) if number % 2 else conditional_escape(piece)
+        for number, piece in enumerate(pattern.split(text))
+    ]
+    return mark_safe("".join(pieces))  # noqa: S308 - every piece is escaped above
+
+
+def _span(length: timedelta) -> str:
+    seconds = max(0, int(length.total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
