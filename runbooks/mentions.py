@@ -55,9 +55,11 @@ class Handles(NamedTuple):
 def clean(text: str) -> str:
     """Return the text as it is read: NFKC, straight apostrophes, one space for any white space.
 
-    Invisible format characters are dropped, as a reader does not see them either.
+    Invisible format characters are dropped, as a reader does not see them either; half a surrogate pair
+    becomes a question mark.
     """
-    text = unicodedata.normalize("NFKC", text[: TEXT_LIMIT + 1]).replace("\u2019", "'")
+    text = text[: TEXT_LIMIT + 1].encode("utf-8", "replace").decode()
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
     text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     return " ".join(text.split())
 
@@ -103,7 +105,8 @@ def spoken_names(text: str, *, longest: int) -> Iterator[str]:
     Every run of 2 to `longest` neighbouring words, pairs also the other way round (Smith, Jane), and in
     scripts without spaces every run of 2 to 8 characters.
     """
-    in_order = words(text)
+    # The parts of an address are no name: jane.smith@corp.example is one person, Jane Smith may be several.
+    in_order = words(_RUN.sub(lambda run: " 0 " if "@" in run[0] else run[0], text))
     for size in range(2, longest + 1):
         for start in range(len(in_order) - size + 1):
             yield " ".join(in_order[start : start + size])

@@ -14,7 +14,11 @@ _GAP = re.compile(f"(?<=[{UNSPACED}]) (?=[{UNSPACED}])")
 
 
 def handle_key(name: str) -> str:
-    """Return a uid or mail address as it is compared: NFKC, caseless, no space around."""
+    """Return a uid or mail address as it is compared: NFKC, caseless, no space around.
+
+    Half a surrogate pair, which no database takes, becomes a question mark.
+    """
+    name = name.encode("utf-8", "replace").decode()
     return unicodedata.normalize("NFKC", name).casefold().strip()
 
 

@@ -41,7 +41,14 @@ def test_accounts_are_found_by_uid_mail_and_name_in_any_case_and_width(directory
 
 
 def test_many_names_are_found_at_once(directory: SqliteDirectory) -> None:
-    names = [f"word{number}" for number in range(3000)] + ["bjones", "'; DROP TABLE accounts; --", "%", ""]
+    names = [f"word{number}" for number in range(3000)] + [
+        "bjones",
+        "'; DROP TABLE accounts; --",
+        "%",
+        "",
+        "\ud800",
+        "\x00",
+    ]
     assert uids(directory, *names) == {"bjones": ["bjones"]}
 
 
