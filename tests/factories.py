@@ -2,12 +2,14 @@
 
 import itertools
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from classifier.text import Document, masked, text_hash
 from triage.models import (
+    Approval,
     Article,
+    Certificate,
     Customer,
     Decision,
     Draw,
@@ -16,8 +18,11 @@ from triage.models import (
     Mode,
     Person,
     Prediction,
+    Registration,
     Release,
+    Review,
     Role,
+    Run,
     Source,
     SourceMapping,
     Target,
@@ -172,3 +177,79 @@ def label(customer: Customer, **values: Any) -> Label:
         "made_at": NOW,
     }
     return Label.objects.create(customer=customer, **{**given, **values})
+
+
+def review(ticket: Ticket, person: Person, **values: Any) -> Review:
+    """A standing verdict from the desk; the ticket keeps its status."""
+    given: dict[str, Any] = {
+        "customer": ticket.customer,
+        "verdict": "article",
+        "article": "KB0001",
+        "text_hash": ticket.text_hash,
+        "decided_at": NOW,
+    }
+    return Review.objects.create(ticket=ticket, person=person, **{**given, **values})
+
+
+def run(ticket: Ticket, target: Target, **values: Any) -> Run:
+    """A requested run of the shipped unlock runbook."""
+    given: dict[str, Any] = {
+        "customer": ticket.customer,
+        "runbook": "unlock_account",
+        "target_object": f"account-{next(_numbers)}",
+        "parameters": {"account": "ada"},
+        "text_hash": ticket.text_hash,
+        "action_digest": "0" * 64,
+        "requested_at": NOW,
+    }
+    return Run.objects.create(ticket=ticket, target=target, **{**given, **values})
+
+
+def approval(ticket: Ticket, decision: Decision, **values: Any) -> Approval:
+    """An open request for one person's word; the ticket keeps its status."""
+    given: dict[str, Any] = {
+        "customer": ticket.customer,
+        "runbook": "unlock_account",
+        "parameters": {"account": "ada"},
+        "binding": "0" * 64,
+        "asked_at": NOW,
+        "expires_at": NOW + timedelta(hours=24),
+    }
+    return Approval.objects.create(ticket=ticket, decision=decision, **{**given, **values})
+
+
+def certificate(release: Release, **values: Any) -> Certificate:
+    """A valid certificate for unlocking accounts, with its registration."""
+    registration = Registration.objects.create(
+        customer=release.customer,
+        release=release,
+        gate="a" * 64,
+        gate_parts={},
+        runbooks=["unlock_account"],
+        alpha=0.05,
+        delta=0.01,
+        plan={},
+        basis="history",
+        registered_at=NOW,
+    )
+    given: dict[str, Any] = {
+        "customer": release.customer,
+        "registration": registration,
+        "gate": "a" * 64,
+        "runbooks": ["unlock_account"],
+        "alpha": 0.05,
+        "delta": 0.01,
+        "threshold": 0.9,
+        "n": 351,
+        "errors": 4,
+        "upper_bound": 0.031,
+        "basis": "history",
+        "sentence": "With confidence 99 %, at most 5 % of what this gate runs is wrong.",
+        "breaks": ["a new customer, source or language", "drift within the window"],
+        "action_digests": {},
+        "window_from": NOW - timedelta(days=60),
+        "window_until": NOW,
+        "issued_at": NOW,
+        "expires_at": NOW + timedelta(days=90),
+    }
+    return Certificate.objects.create(release=release, **{**given, **values})

@@ -21,7 +21,7 @@ admin.site.index_title = "Settings"
 class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serves every table
     """Every change goes into the product's own log too, with the names of the changed columns and never values."""
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save and record."""
         super().save_model(request, obj, form, change)
         lifecycle.record(
@@ -50,7 +50,7 @@ class SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # two tables share
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
     )
 
-    def save(self, commit: bool = True) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+    def save(self, commit: bool = True) -> Any:
         """Take over a new secret, if one was entered."""
         entered = self.cleaned_data.get("new_secret")
         if entered:
@@ -65,7 +65,7 @@ class SourceForm(SecretForm):
 
     class Meta:
         model = Source
-        exclude = ("secrets",)
+        fields = ("slug", "kind", "name", "customer", "settings", "assurance", "enabled")
         help_texts = {"assurance": 'By channel: {"portal": "portal", "mail": "mail", "monitoring": "monitored"}'}
 
 
@@ -76,7 +76,7 @@ class TargetForm(SecretForm):
 
     class Meta:
         model = Target
-        exclude = ("settings",)
+        fields = ("customer", "key", "kind")
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here

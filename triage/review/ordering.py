@@ -1,11 +1,15 @@
 """A runbook that a person orders for a ticket: by one word for low and medium risk, with approval above."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db.models import F
 
 from runbooks.base import Runbook
 from runbooks.parameters import Extraction, validate
+from runbooks.targets import TargetError
+from runbooks.targets.directory import SqliteDirectory
 from triage import approvals, automation
 from triage.models import Decision, Mode, Person, Run, Target, Ticket
 from triage.queries.log import name_of
@@ -71,8 +75,22 @@ def order(
 
 def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Target | None) -> tuple[str, ...]:
     """What speaks against these values, at the target too; whose account it may be is for the person to judge."""
-    client = directory(target) if target else None
-    return validate(runbook, Extraction(parameters), directory=client, requester="", machine=True)
+    with opened(target) as client:
+        return validate(runbook, Extraction(parameters), directory=client, requester="", machine=True)
+
+
+@contextmanager
+def opened(target: Target | None) -> Iterator[SqliteDirectory | None]:
+    """A client of the target where it is a directory; raises ReviewRefused where it cannot be reached."""
+    try:
+        client = directory(target) if target else None
+    except (TargetError, KeyError) as error:
+        raise ReviewRefused(f"The target cannot be reached: {error}. Look at its settings.") from error
+    try:
+        yield client
+    finally:
+        if client:
+            client.close()
 
 
 def _target(ticket: Ticket, runbook: Runbook) -> Target | None:

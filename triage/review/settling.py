@@ -13,10 +13,12 @@ from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
 
 
-def settle_unknown(run: Run, *, person: Person, succeeded: bool, note: str, at: datetime) -> None:
+def settle_unknown(run: Run, *, person: Person, succeeded: bool | None, note: str, at: datetime) -> None:
     """Record what a person found at the target: the run becomes SUCCEEDED or FAILED, its tickets follow."""
     check_can_settle(person, run)
     note = note.strip()
+    if succeeded is None:
+        raise ReviewRefused("Say whether it happened or not.")
     if not note:
         raise ReviewRefused("Say in a few words how you know: what you found at the target.")
     actor = f"person:{person.pk}"
@@ -42,6 +44,8 @@ def switch_automation(customer: Customer, *, on: bool, person: Person, reason: s
     """Stop every start for a customer, or allow starts again; False where it stood so already."""
     if on:
         check_can_start(person, customer)
+        if not reason.strip():
+            raise ReviewRefused("Say in a few words why it may start again.")
     else:
         check_can_stop(person, customer)
     with transaction.atomic():

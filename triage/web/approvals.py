@@ -60,28 +60,39 @@ def approval(request: DeskRequest, uuid: UUID) -> HttpResponse:
 @signed_in
 def answer(request: DeskRequest, uuid: UUID) -> HttpResponse:
     """Say yes or no."""
-    row, at = _found(request, uuid), now()
+    row = _found(request, uuid)
     check_can_answer(request.user, row)
-    said_yes = request.POST.get("answer") == "grant"
-    reason = request.POST.get("reason", "").strip()
     try:
-        if blind.sealed_for(row.ticket, person=request.user, at=at):
-            raise ApprovalRefused("Open the request and read it first.")
-        if said_yes:
-            run = automation.grant(row, person=request.user, at=at)
-            if run:
-                bell.ring("execute_run", run.pk)
-            row.refresh_from_db()
-            messages.success(request, _thanks(row))
-        elif not reason:
-            raise ApprovalRefused("Say why not in a few words: the agents and the model's stewards learn from it.")
+        _check_has_read(request, row)
+        if request.POST.get("answer") == "grant":
+            _grant(request, row)
         else:
-            refuse_approval(row, person=request.user, reason=reason[:500], at=at)
-            messages.success(request, f"Refused. {row.ticket.external_id} goes to an agent.")
+            _refuse(request, row)
     except ApprovalRefused as error:
         refuse(request, error)
         return redirect("approval", row.uuid)
     return redirect("approvals")
+
+
+def _check_has_read(request: DeskRequest, row: Approval) -> None:
+    if blind.sealed_for(row.ticket, person=request.user, at=now()):
+        raise ApprovalRefused("Open the request and read it first.")
+
+
+def _grant(request: DeskRequest, row: Approval) -> None:
+    run = automation.grant(row, person=request.user, at=now())
+    if run:
+        bell.ring("execute_run", run.pk)
+    row.refresh_from_db()
+    messages.success(request, _thanks(row))
+
+
+def _refuse(request: DeskRequest, row: Approval) -> None:
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise ApprovalRefused("Say why not in a few words: the agents and the model's stewards learn from it.")
+    refuse_approval(row, person=request.user, reason=reason[:500], at=now())
+    messages.success(request, f"Refused. {row.ticket.external_id} goes to an agent.")
 
 
 def _found(request: DeskRequest, uuid: UUID) -> Approval:

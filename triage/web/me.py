@@ -49,7 +49,7 @@ def me(request: DeskRequest) -> HttpResponse:
     person = request.user
     kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
     wants_password = request.method == "POST" and "new_password1" in request.POST
-    form = kind(person, request.POST if wants_password else None)  # type: ignore[arg-type]  # both take a user and data
+    form = kind(person, request.POST if wants_password else None)
     if wants_password and form.is_valid():
         form.save()
         update_session_auth_hash(request, person)

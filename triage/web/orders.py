@@ -11,8 +11,9 @@ from runbooks.parameters import extract
 from triage.models import Decision, Ticket
 from triage.permissions import check_can_order_run
 from triage.queries import articles, blind
-from triage.review.ordering import PEOPLE_NEEDED, obstacle
-from triage.targets import directory, target_for
+from triage.review import ReviewRefused
+from triage.review.ordering import PEOPLE_NEEDED, obstacle, opened
+from triage.targets import target_for
 from triage.web.page import DeskRequest, now, part, show, signed_in
 from triage.web.queue import filters_of
 from triage.web.tickets import found
@@ -21,7 +22,7 @@ from triage.web.tickets import found
 @require_POST
 @signed_in
 def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
-    """What the chosen article's runbook would do; POST since the form carries the person's draft, but nothing changes."""
+    """What the chosen article's runbook would do; POST since it carries a draft; nothing changes."""
     row, at = found(request, uuid), now()
     label = request.POST.get("article", "")
     shown = articles.best(row.customer, label) if row.customer else None
@@ -37,13 +38,17 @@ def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
         context["in_the_way"] = "This article has no runbook." if shown else "Choose an article first."
     else:
         sealed = blind.sealed_for(row, person=request.user, at=at)
-        proposed = {} if sealed else _proposed(row, runbook)
+        in_the_way, proposed = _in_the_way(request, row, runbook), {}
+        try:
+            proposed = {} if sealed else _proposed(row, runbook)
+        except ReviewRefused as error:
+            in_the_way = str(error)
         context |= {
             "sealed": sealed,
             "parameters": [_field(parameter, proposed.get(parameter.name, "")) for parameter in runbook.parameters],
             "target": target_for(row.customer, runbook) if row.customer else None,
             "people": PEOPLE_NEEDED[runbook.tier],
-            "in_the_way": _in_the_way(request, row, runbook),
+            "in_the_way": in_the_way,
             "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
         }
     if request.htmx:
@@ -65,15 +70,16 @@ def _proposed(row: Ticket, runbook: Runbook) -> dict[str, str]:
     if decision and decision.parameters:
         return {name: str(value) for name, value in decision.parameters.items()}
     target = target_for(row.customer, runbook) if row.customer else None
-    found_now = extract(
-        runbook,
-        subject=row.subject,
-        body=row.body,
-        requester=row.requester,
-        fields=row.fields,
-        directory=directory(target) if target else None,
-        machine=row.actor == Ticket.Actor.MACHINE,
-    )
+    with opened(target) as client:
+        found_now = extract(
+            runbook,
+            subject=row.subject,
+            body=row.body,
+            requester=row.requester,
+            fields=row.fields,
+            directory=client,
+            machine=row.actor == Ticket.Actor.MACHINE,
+        )
     return dict(found_now.values)
 
 

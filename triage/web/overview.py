@@ -47,8 +47,6 @@ def switch(request: DeskRequest, slug: str) -> HttpResponse:
     on = request.POST.get("to") == "on"
     reason = request.POST.get("reason", "")
     try:
-        if on and not reason.strip():
-            raise review.ReviewRefused("Say in a few words why it may start again.")
         changed = review.switch_automation(customer, on=on, person=request.user, reason=reason, at=now())
     except review.ReviewRefused as error:
         refuse(request, error)

@@ -45,7 +45,7 @@ def signed_in(
         patch_cache_control(response, no_store=True)
         return response
 
-    return guarded
+    return guarded  # type: ignore[return-value]  # wraps() forgets that the request may be given by position only
 
 
 def show(request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:

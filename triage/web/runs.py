@@ -61,13 +61,9 @@ def run(request: DeskRequest, uuid: UUID) -> HttpResponse:
 def settle(request: DeskRequest, uuid: UUID) -> HttpResponse:
     """Say whether a lost run happened."""
     row = _found(request, uuid)
-    found = request.POST.get("found", "")
+    found = {"happened": True, "did-not-happen": False}.get(request.POST.get("found", ""))
     try:
-        if found not in ("happened", "did-not-happen"):
-            raise review.ReviewRefused("Say whether it happened or not.")
-        review.settle_unknown(
-            row, person=request.user, succeeded=found == "happened", note=request.POST.get("note", ""), at=now()
-        )
+        review.settle_unknown(row, person=request.user, succeeded=found, note=request.POST.get("note", ""), at=now())
     except review.ReviewRefused as error:
         refuse(request, error)
     else:

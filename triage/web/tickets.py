@@ -1,5 +1,6 @@
 """The ticket page: reading, holding, and the verdict with its undo."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.contrib import messages
@@ -170,9 +171,11 @@ def search(request: DeskRequest, uuid: UUID) -> HttpResponse:
     return part(request, "triage/ticket_results.html", context)
 
 
-def parameters_of(given: QueryDict) -> dict[str, str]:
+def parameters_of(given: Mapping[str, object]) -> dict[str, str]:
     """The runbook parameters of a form: the fields named `p-<parameter>`."""
-    return {name[2:]: value.strip()[:1000] for name, value in given.items() if name.startswith("p-") and value.strip()}
+    return {
+        name[2:]: str(value).strip()[:1000] for name, value in given.items() if name[:2] == "p-" and str(value).strip()
+    }
 
 
 def _first_article(row: Ticket, seen: Detail) -> Article | None:

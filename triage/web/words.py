@@ -80,7 +80,7 @@ def soon(at: datetime | None) -> bool:
 def moment(at: datetime | None) -> SafeString:
     """A moment in the person's zone, to the minute, with its exact time for programs."""
     if at is None:
-        return mark_safe("–")  # noqa: S308 - a literal
+        return mark_safe("–")
     local = timezone.localtime(at)
     exact = local.isoformat(timespec="seconds")
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{local:%Y-%m-%d %H:%M}")
