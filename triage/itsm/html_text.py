@@ -14,7 +14,7 @@ _TELLING = re.compile(
     r"(?:\s[^<>]*)?/?>|script[\s>]|a\s+href=[^<>]*>|img\s[^<>]*>)",
     re.IGNORECASE,
 )
-_UNSEEN = {name: re.compile(f"</{name}[^a-z0-9]", re.IGNORECASE) for name in ("script", "style", "title", "template")}
+_UNSEEN = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in ("script", "style", "title", "template")}
 _BREAKS = frozenset(
     "address article aside blockquote body br dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr "  # noqa: SIM905 - forty names read best as a sentence
     "html li main nav ol p pre section table tbody tfoot thead tr ul".split()
@@ -51,7 +51,7 @@ def _skip(source: str, tag: re.Match[str]) -> tuple[int, str]:
     name = (tag["name"] or "").lower()
     if name in _UNSEEN and not tag["close"]:
         closing = _UNSEEN[name].search(source, end)
-        return (closing.end() if closing else len(source)), " "
+        return (closing.start() if closing else len(source)), " "
     if name == "li" and not tag["close"]:
         return end, "\n- "
     if name in _BREAKS:

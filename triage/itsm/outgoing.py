@@ -25,6 +25,7 @@ class ExchangeFailed(Exception):
 
 def filled(template: str, external_id: str) -> str:
     """The template with the ticket's id quoted into its path or query; the host never comes from a ticket."""
+    _host(template)
     before = urlsplit(template)
     if PLACE not in before.path + before.query:
         raise ExchangeFailed(f"the address {template!r} has no {PLACE} in its path or query", permanent=True)
@@ -35,8 +36,7 @@ def filled(template: str, external_id: str) -> str:
 
 def exchange(method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> bytes:
     """The body of a 2xx answer, at most 1 MiB within 20 s; anything else raises ExchangeFailed."""
-    if urlsplit(url).scheme not in {"https", "http"}:
-        raise ExchangeFailed(f"{url!r} is no http(s) address; set https://itsm.example.org/...", permanent=True)
+    host = _host(url)
     deadline = time.monotonic() + WHOLE_SECONDS
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
@@ -62,10 +62,20 @@ def exchange(method: str, url: str, *, body: bytes | None = None, headers: Mappi
         except urllib3.exceptions.LocationParseError as error:
             raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
         except urllib3.exceptions.HTTPError as error:
-            raise ExchangeFailed(f"{urlsplit(url).hostname} does not answer: {error}", permanent=False) from error
+            raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
     if 200 <= answer.status < 300:
         return received
-    raise _refusal(answer.status, urlsplit(url).hostname or url)
+    raise _refusal(answer.status, host)
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ExchangeFailed(f"{url!r} is no http(s) address; set https://itsm.example.org/...", permanent=True)
+    return parts.hostname
 
 
 def _refusal(status: int, host: str) -> ExchangeFailed:
@@ -81,7 +91,8 @@ def _refusal(status: int, host: str) -> ExchangeFailed:
 def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    for piece in answer.stream(64 * 1024, decode_content=False):
+    # read1 gives what is there: read and stream wait until their piece is full, however slowly it drips in
+    while piece := answer.read1(64 * 1024, decode_content=False):
         size += len(piece)
         pieces.append(piece)
         if size > ANSWER_BYTES:
