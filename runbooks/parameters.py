@@ -46,11 +46,10 @@ def extract(
 ) -> Extraction:
     """Find the runbook's parameters in a ticket.
 
-    requester: mail address or uid of who asks, as the source vouches for it. fields: the ITSM's structured
-    fields; names are compared caselessly, values are text, numbers or a list of one. directory: the target's;
-    with it, accounts become their uid, groups must be open to requests and `own` is checked. Without it,
-    an account is only what its shape says, and neither a group nor "my account" can be known. machine: a
-    monitored machine wrote the ticket; it has no account, so it must name one and `own` does not hold.
+    requester: mail address or uid of who asks, as the source vouches for it. fields: the ITSM's, names compared
+    caselessly, values text, numbers or a list of one. directory: the target's; without it an account is only what
+    its shape says, and neither a group nor "my account" can be known. machine: a monitored machine wrote the
+    ticket, so it must name an account, and `own` does not hold.
     """
     text = mentions.clean(f"{subject}\n{body}")
     ticket = search.Ticket(

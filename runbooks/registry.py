@@ -1,16 +1,34 @@
 """Every runbook there is: one line each. A new runbook is a folder in `library/` and a line here."""
 
+import importlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from runbooks.base import Runbook
-from runbooks.library import add_to_group, raise_mailbox_quota, record_only, unlock_account
 from runbooks.runners import RUNNERS
 from runbooks.targets import TARGETS
+
+FOLDERS = (
+    "runbooks.library.unlock_account",
+    "runbooks.library.add_to_group",
+    "runbooks.library.raise_mailbox_quota",
+    "runbooks.library.record_only",
+)
 
 
 class RegistryError(ValueError):
     """The registered runbooks contradict each other; the message names them."""
+
+
+def described_in(folder: str) -> Runbook:
+    """Return the RUNBOOK that a folder's package describes; RegistryError when there is none."""
+    try:
+        found = getattr(importlib.import_module(folder), "RUNBOOK", None)
+    except ModuleNotFoundError as error:
+        raise RegistryError(f"{folder}: {error.name} cannot be imported") from error
+    if not isinstance(found, Runbook):
+        raise RegistryError(f"{folder}: its __init__.py must set RUNBOOK to a Runbook")
+    return found
 
 
 def registered(runbooks: Iterable[Runbook]) -> Mapping[str, Runbook]:
@@ -26,7 +44,8 @@ def registered(runbooks: Iterable[Runbook]) -> Mapping[str, Runbook]:
         if runbook.runner not in RUNNERS:
             raise RegistryError(f"{runbook.key}: no runner {runbook.runner!r}; there is {', '.join(RUNNERS)}")
         if runbook.target_kind not in TARGETS:
-            raise RegistryError(f"{runbook.key}: no target kind {runbook.target_kind!r}; there is {', '.join(TARGETS)}")
+            kinds = ", ".join(TARGETS)
+            raise RegistryError(f"{runbook.key}: no target kind {runbook.target_kind!r}; there is {kinds}")
         for article in runbook.article_keys:
             if article in claimed:
                 raise RegistryError(f"{claimed[article]} and {runbook.key} both claim the article {article!r}")
@@ -36,14 +55,7 @@ def registered(runbooks: Iterable[Runbook]) -> Mapping[str, Runbook]:
     return MappingProxyType(by_key)
 
 
-RUNBOOKS: Mapping[str, Runbook] = registered(
-    [
-        unlock_account.RUNBOOK,
-        add_to_group.RUNBOOK,
-        raise_mailbox_quota.RUNBOOK,
-        record_only.RUNBOOK,
-    ]
-)
+RUNBOOKS: Mapping[str, Runbook] = registered(described_in(folder) for folder in FOLDERS)
 
 
 def get(key: str) -> Runbook:

@@ -33,11 +33,7 @@ def create(path: Path, schema: str, fill: Callable[[sqlite3.Connection], None] |
                     fill(connection)
         finally:
             connection.close()
-        try:
-            # Unlike a rename, a link never replaces what somebody else has made meanwhile.
-            path.hardlink_to(made)
-        except FileExistsError:
-            raise TargetError(f"{path} exists already: open it, or choose another place") from None
+        made.rename(path)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -113,6 +113,17 @@ def test_the_registry_names_what_contradicts_itself() -> None:
         registered([described(entry="nowhere.at_all.steps")])
 
 
+def test_every_folder_of_the_library_is_registered_and_every_registered_folder_describes_a_runbook() -> None:
+    library = ROOT / "runbooks" / "library"
+    folders = {f"runbooks.library.{steps.parent.name}" for steps in library.glob("*/steps.py")}
+    assert folders == set(registry.FOLDERS)
+    assert [runbook.entry for runbook in RUNBOOKS.values()] == [f"{folder}.steps" for folder in registry.FOLDERS]
+    with pytest.raises(RegistryError, match="must set RUNBOOK"):
+        registry.described_in("runbooks.library")
+    with pytest.raises(RegistryError, match="cannot be imported"):
+        registry.described_in("runbooks.library.nowhere")
+
+
 def test_runbooks_are_found_by_key_and_by_article() -> None:
     assert registry.for_article("KB0001") is UNLOCK
     assert registry.for_article("unheard of") is None
