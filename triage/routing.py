@@ -128,8 +128,8 @@ def gate(
 ) -> Gate:
     """All that decides whether a runbook of this pool is chosen and with what; a certificate holds for its hash only.
 
-    `text`, `model`, `calibrator` and `evidence` are digests of the model and the rules around it, `labels` those that the
-    model knows: which of them lead to a runbook belongs to that runbook's selection.
+    `text`, `model`, `calibrator` and `evidence` are digests of the model and the rules around it; `labels` are those
+    that the model knows: which of them lead to a runbook belongs to its selection.
     """
     known = set(labels)
     led = {

@@ -116,5 +116,4 @@ def _ranking(told: dict[str, Any]) -> Ranking:
         matches=tuple(Match(**match) for match in told["matches"]),
         evidence=Evidence(**told["evidence"]),
         line=told["line"],
-        score=told["score"],
     )

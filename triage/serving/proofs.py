@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ def gate(serving: Serving, *, pool: Iterable[Runbook], articles: Mapping[str, Of
     return routing.gate(
         text=_digest(model.pipeline_.as_dict(), "text"),
         model=serving.digest,
-        calibrator=_digest(list(model.weights_), "calibration", "estimator"),
+        calibrator=_digest(asdict(model.weights_), "calibration", "estimator"),
         evidence=_digest(model.rule_.as_dict(), "evidence"),
         labels=[str(label) for label in model.classes_],
         articles=articles,

@@ -42,7 +42,8 @@ def in_force(customer: Customer) -> Serving | None:
 
     Raises NoModel where its files are damaged or missing, LakeUnavailable where they cannot be fetched now.
     """
-    release = Release.objects.of(customer).filter(status=Release.Status.IN_FORCE).select_related("customer").first()
+    rows = Release.objects.of(customer).filter(status=Release.Status.IN_FORCE)
+    release = rows.select_related("customer").defer("measures").first()  # measures are long, and this is asked often
     return load(release) if release else None
 
 
@@ -89,10 +90,10 @@ def _verified(release: Release) -> Serving:
 def _opened(release: Release, folder: Path) -> Serving:
     """Load and verify; ArtifactError also where the folder holds a whole model, but another one."""
     classifier = artifact.load(folder, key=model_key())
-    digest = artifact.digest(folder)
-    if digest != release.digest:
-        raise artifact.ArtifactError(f"{folder} holds another model than the one that {release.version} names")
-    return Serving(release=release, classifier=classifier, digest=digest, folder=folder)
+    manifest = artifact.read_manifest(folder, key=model_key())
+    if manifest.digest != release.digest or manifest.metadata.get("customer") != str(release.customer.uuid):
+        raise artifact.ArtifactError(f"{folder.name} holds another model than the one that the release names")
+    return Serving(release=release, classifier=classifier, digest=manifest.digest, folder=folder)
 
 
 def _fetch(release: Release, folder: Path) -> None:
