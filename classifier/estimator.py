@@ -41,8 +41,18 @@ class Ranking:
             return 0.0
         return round(self.matches[0].probability * self.evidence.in_scope, 6)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The ranking as JSON values."""
+        return {
+            "matches": [{"label": match.label, "probability": match.probability} for match in self.matches],
+            "evidence": self.evidence.as_dict(),
+            "line": self.line,
+            "score": self.score,
+        }
 
-class Weights(NamedTuple):
+
+@dataclass(frozen=True)
+class Weights:
     """How scores become probabilities: softmax of linear * linear scores + fasttext * fastText scores.
 
     The linear scores are calibrated by themselves (their blend is `blend`); fastText's alone need `fasttext_alone`.
