@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 MASKS = ("numbers", "identifiers", "times", "hosts")
 SEGMENTERS = ("phrases", "characters", "none")
+READ = 16_000
 
 # Characters that show nothing: soft hyphen, byte order mark, zero-width and bidirectional marks.
 _INVISIBLE = (
@@ -83,8 +84,11 @@ def normalise(text: str) -> str:
 
 
 def joined(document: Document) -> str:
-    """Subject and body as one normalised text; a body that only repeats the subject's words adds nothing."""
-    subject, body = normalise(document.subject), normalise(document.body)
+    """Subject and body as one normalised text; a body that begins with the subject says it all.
+
+    Of each at most READ characters are read, and given: whatever the size, the work is bounded.
+    """
+    subject, body = (_cut(normalise(_cut(text, READ)), READ) for text in document)
     return body if body.startswith(subject) else f"{subject} {body}".rstrip()
 
 
@@ -189,7 +193,7 @@ class TextPipeline:
 
         Underscores and angle brackets stand alone, so no `__label__` prefix and no `</s>` token can come out.
         """
-        text = self._capped(document)
+        text = _cut(joined(document), self.limit)
         if self.masks:
             text = _masked(text, frozenset(self.masks))
         if text.isascii():
@@ -215,11 +219,6 @@ class TextPipeline:
         if unknown := set(options) - {field.name for field in fields(cls)}:
             raise ValueError(f"unknown text options {sorted(unknown)}: the model is of a newer version")
         return cls(**{**options, "masks": tuple(options.get("masks", ()))})
-
-    def _capped(self, document: Document) -> str:
-        # Raw text is cut first: the work below is bounded whatever its size (NFKC lengthens at most 18-fold).
-        raw = Document(_cut(document.subject, self.limit * 2), _cut(document.body, self.limit * 2))
-        return _cut(joined(raw), self.limit)
 
     def _segments(self, token: str, *, japanese: bool) -> Iterable[str]:
         if token.isascii() or not _UNSPACED.search(token):
