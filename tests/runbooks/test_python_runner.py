@@ -264,6 +264,19 @@ def test_kill_9_of_the_guardian_leaves_an_unknown_and_no_orphan(behave: Behave) 
     assert "guards the run" in outcome.message
 
 
+def test_kill_9_of_worker_and_guardian_at_once_still_ends_the_steps(worker: list[str], journal_path: Path) -> None:
+    run_id = str(uuid.uuid4())
+    with subprocess.Popen([*worker, str(journal_path), run_id, "hang"], stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert [started.stdout.readline() for _ in range(2)] == [b"pre_check\n", b"action\n"]
+        (guardian,) = psutil.Process(started.pid).children()
+        # Stopped first, so that it cannot do the guardian's work in the moment between the two deaths.
+        started.send_signal(signal.SIGSTOP)
+        guardian.kill()
+        started.kill()
+    wait_until(lambda: not process.marked(run_id), seconds=8)
+
+
 def test_leftovers_of_a_lost_run_are_found_by_their_mark(behave: Behave) -> None:
     run_id = str(uuid.uuid4())
     left = subprocess.Popen(["sleep", "300"], env={process.MARK: run_id}, start_new_session=True)
