@@ -10,6 +10,12 @@ _HOME = tempfile.TemporaryDirectory(prefix="triage-tests-", ignore_cleanup_error
 os.environ["TRIAGE_HOME"] = _HOME.name
 for name in ("TRIAGE_DATABASE_URL", "TRIAGE_BROKER_URL", "TRIAGE_LAKE_ENDPOINT"):
     os.environ.pop(name, None)
+# named here and not in pyproject.toml: pytest-django would read the settings before this file sets the home
+os.environ["DJANGO_SETTINGS_MODULE"] = "triage.settings"
+
+import django  # noqa: E402 - after the environment is set
+
+django.setup()
 
 import pytest  # noqa: E402 - after the environment is set
 
