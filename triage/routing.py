@@ -74,7 +74,8 @@ class Pick:
 
     def gate_score(self, pool: Collection[str]) -> float:
         """The score to hold against a threshold; 0 (which passes none) where no runbook of the pool would run."""
-        runs = self.sufficient and self.live and self.complete and not self.problems
+        likely = self.probability >= WORTH_ASKING
+        runs = likely and self.sufficient and self.live and self.complete and not self.problems
         return self.score if runs and self.runbook is not None and self.runbook.key in pool else 0.0
 
 

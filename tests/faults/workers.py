@@ -164,7 +164,7 @@ def run(*, home: Path, tickets: int, kills: int, seed: int, say: bool = True) ->
     os.environ["TRIAGE_BASE_URL"] = f"http://127.0.0.1:{port}"
     installation.start_django()
     from triage.demo.peer import Peer
-    from triage.demo.world import new_secret
+    from triage.itsm.standard import new_secret
 
     peer = Peer(secret=new_secret())
     address = peer.start()

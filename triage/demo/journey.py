@@ -31,11 +31,11 @@ def run(
     own = _bring_up(home, port=port)
     clock.done("broker and lake")
     try:
-        from triage.demo.peer import Peer
-        from triage.demo.world import new_secret
-
         installation.start_django()
         installation.prepare_database()
+        from triage.demo.peer import Peer
+        from triage.itsm.standard import new_secret
+
         clock.done("database")
         peer = Peer(secret=new_secret())
         address = peer.start()

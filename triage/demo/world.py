@@ -3,11 +3,9 @@
 Either the sample company, whose tickets are generated, or any labelled file with one article for each label.
 """
 
-import base64
 import hashlib
 import json
 import re
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,11 +106,6 @@ def from_file(*, file: Path, home: Path, peer: str, secret: str, count: int) -> 
         history=[_file_history(row, labels) for row in past[:certify]],
         stream=[Sent(_file_payload(number, row), labels[row.label], None) for number, row in enumerate(today)],
     )
-
-
-def new_secret() -> str:
-    """A signing secret in the form of Standard Webhooks."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def _customer(name: str, *, peer: str, secret: str) -> tuple[Customer, Source]:
