@@ -30,7 +30,7 @@ COLUMNS = {
     "group": "itsm_group",
 }
 # what a plan for the ticket may rest on besides its text
-GROUNDS = frozenset({"requester", "channel", "actor", "storm_key", "fields", "attachments"})
+GROUNDS = frozenset({"requester", "channel", "actor", "fields", "attachments"})
 PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD})
 
 

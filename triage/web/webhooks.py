@@ -84,9 +84,10 @@ def _accept(request: HttpRequest, *, slug: str, at: datetime) -> intake.Accepted
 
 def _content_type(request: HttpRequest) -> str:
     charset = request.content_params.get("charset", "utf-8") if request.content_params else "utf-8"
-    if request.content_type not in LIMITS or charset.strip("\"'").lower() not in {"utf-8", "utf8"}:
+    found = request.content_type or ""
+    if found not in LIMITS or charset.strip("\"'").lower() not in {"utf-8", "utf8"}:
         raise Refused(415, f"send {' or '.join(LIMITS)} in UTF-8")
-    return request.content_type
+    return found
 
 
 def _body(request: HttpRequest, *, limit: int) -> bytes:
