@@ -30,7 +30,7 @@ def approvals(request: DeskRequest) -> HttpResponse:
     answered = list(rows.exclude(status=Approval.Status.ASKED).order_by("-pk")[:20])
     hidden = blind.sealed([row.ticket for row in (*waiting, *answered)], at=now())
     context = {
-        "waiting": [_line(row, hidden) for row in waiting],
+        "asked": [_line(row, hidden) for row in waiting],
         "answered": [_line(row, hidden) for row in answered],
     }
     return show(request, "triage/approvals.html", context)

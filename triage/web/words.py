@@ -33,8 +33,8 @@ def percent(share: float | None) -> str:
         return "–"
     whole = share * 100
     if 99 <= whole < 100 or 0 < whole < 1:
-        return f"{min(whole, 99.9):.1f} %" if whole >= 0.1 else "<0.1 %"
-    return f"{whole:.0f} %"
+        return f"{min(whole, 99.9):.1f}\u00a0%" if whole >= 0.1 else "<0.1\u00a0%"
+    return f"{whole:.0f}\u00a0%"
 
 
 @register.filter
@@ -84,6 +84,12 @@ def moment(at: datetime | None) -> SafeString:
     local = timezone.localtime(at)
     exact = local.isoformat(timespec="seconds")
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{local:%Y-%m-%d %H:%M}")
+
+
+@register.filter
+def clock(at: datetime | None) -> str:
+    """The time of day in the person's zone."""
+    return f"{timezone.localtime(at):%H:%M}" if at else ""
 
 
 @register.filter

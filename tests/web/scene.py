@@ -1,0 +1,175 @@
+"""A believable desk: two customers, articles, tickets in every state that a person has to do with."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from runbooks.targets import accounts
+from runbooks.targets import directory as directories
+from tests import factories
+from triage import approvals, lifecycle
+from triage.models import Article, Customer, Mode, Notification, Person, Role, Run, Target, Ticket, WorkerBeat
+
+ARTICLES = (
+    ("KB0001", "Account locked after failed sign-ins", "unlock_account"),
+    ("KB0002", "VPN does not connect from home", ""),
+    ("KB0003", "Mailbox is full", "raise_mailbox_quota"),
+    ("KB0004", "Password forgotten or expired", ""),
+    ("KB0005", "Second factor lost or replaced", ""),
+    ("KB0006", "Access to a shared folder", "add_to_group"),
+    ("KB0007", "Printer on the floor does not print", ""),
+)
+SYMPTOMS = "Sign-in to Windows, mail or the intranet is refused. The password itself is known and still valid."
+BODY = """An account is locked for 30 minutes after seven wrong passwords within fifteen minutes.
+
+1. Check in the directory that the account is enabled and that the lock reason is "failed sign-ins". An account under
+   a security hold is never unlocked from a ticket: hand it to Security.
+2. Unlock the account.
+3. Ask the user to sign in once at a wired workplace, then to update the stored password on phone and tablet.
+
+Not this article: the password is forgotten or expired (KB0004)."""
+
+# minutes old, minutes until due (0: none), language, subject, body, ranked labels, probability, reason
+TICKETS = (
+    (190, -25, "en", "Locked out before the board meeting", "My account ada.lovelace is locked since this morning, I know my password. Please unlock it, the board meets at ten.", "KB0001 KB0004 KB0005", 0.93, "The score 93 % is below the 96 % that the certificate needs."),
+    (55, 40, "de", "Postfach voll, kann nichts mehr senden", "Guten Morgen, mein Postfach ist voll und ich kann seit heute früh keine Mails mehr senden. Bitte vergrößern.", "KB0003 KB0004", 0.88, "A runbook fits, but the wanted size is neither in a field nor in the text."),
+    (48, 130, "en", "VPN drops every few minutes", "Since the update on Monday the VPN connects and drops again after two or three minutes. Home office, fibre, laptop only.", "KB0002 KB0007", 0.71, "The article has no runbook."),
+    (33, 0, "fr", "Impossible d'accéder au dossier partagé", "Bonjour, je n'ai plus accès au dossier partagé de l'équipe Finance depuis mon changement de service.", "KB0006 KB0001", 0.64, "The score 64 % is below the 96 % that the certificate needs."),
+    (21, 0, "ja", "プリンターが印刷できません", "3階のプリンターが昨日から印刷できません。紙詰まりはありません。", "KB0007 KB0002", 0.58, "The article has no runbook."),
+    (14, 0, "en", "Question about holidays", "Who do I ask about carrying over holidays into next year?", "KB0004", 0.12, "Too few known words: nothing like this was ever solved with an article."),
+    (6, 0, "en", "Phone replaced, code does not arrive", "I have a new phone and the second factor still goes to the old one, which is gone.", "KB0005 KB0001", 0.97, "The article has no runbook."),
+)
+
+
+@dataclass
+class Scene:
+    """What the tests refer to by name."""
+
+    nordwind: Customer
+    contoso: Customer
+    agent: Person
+    approver: Person
+    stranger: Person
+    target: Target
+    tickets: list[Ticket]
+    blind: Ticket
+    waiting: Ticket
+    lost: Run
+
+
+def articles() -> list[Article]:
+    """The shared articles."""
+    return [
+        factories.article(key=key, title=title, runbook=runbook, symptoms=SYMPTOMS, body=BODY)
+        for key, title, runbook in ARTICLES
+    ]
+
+
+def directory(folder: Path) -> Path:
+    """A directory file with Ada, whose account is locked."""
+    path = folder / "directory.sqlite3"
+    people = [
+        accounts.Account("ada.lovelace", "Ada Lovelace", "ada@nordwind.example", locked=True, lock_reason="failed_logins"),
+        accounts.Account("grace.hopper", "Grace Hopper", "grace@nordwind.example", locked=True, lock_reason="failed_logins"),
+    ]
+    directories.create(path, people)
+    return path
+
+
+def build(*, at: datetime, folder: Path) -> Scene:
+    """The whole desk, as of `at`."""
+    nordwind = factories.customer(slug="nordwind", name="Nordwind AG", mode=Mode.AUTOMATE)
+    contoso = factories.customer(slug="contoso", name="Contoso Ltd")
+    agent = factories.member(nordwind, username="bea", first_name="Bea", last_name="Meyer", email="bea@desk.example")
+    approver = factories.member(nordwind, Role.APPROVER, username="carl", first_name="Carl", last_name="Ito")
+    stranger = factories.member(contoso, username="sam", first_name="Sam", last_name="Stranger")
+    articles()
+    target = factories.target(nordwind, key="nordwind-ad", settings=f'{{"path": "{directory(folder)}"}}')
+    source = factories.source(customer=nordwind, name="ServiceNow", slug="nordwind-snow")
+    tickets = [_ticket(source, row, at=at) for row in TICKETS]
+    for other in ("Contoso printer on fire", "Contoso secret project"):
+        factories.ticket(customer=contoso, subject=other, status=Ticket.Status.NEEDS_REVIEW, received_at=at, changed_at=at)
+    blind = tickets[-1]
+    factories.draw(blind, "holdout", 0.5)
+    for ticket in tickets[:-1]:
+        factories.draw(ticket)
+    return Scene(
+        nordwind, contoso, agent, approver, stranger, target, tickets, blind,
+        _waiting(source, at=at), _lost(source, target, at=at),
+    )
+
+
+def busy(scene: Scene, *, at: datetime) -> None:
+    """What makes the overview worth looking at."""
+    release = factories.release(scene.nordwind, version="2026-11-20.1", status="in_force", accuracy=0.914, rows=8120)
+    factories.release(scene.nordwind, version="2026-10-02.3", status="retired", accuracy=0.902, rows=7410)
+    factories.certificate(release, issued_at=at - timedelta(days=12), expires_at=at + timedelta(days=78))
+    for number in range(24):
+        status = ("resolved", "resolved", "resolved", "observed", "answered", "withdrawn")[number % 6]
+        row = factories.ticket(
+            source=scene.tickets[0].source, status=status, received_at=at - timedelta(hours=number), changed_at=at
+        )
+        if number % 6 == 0:
+            factories.run(row, scene.target, status="succeeded", requested_at=at, started_at=at, finished_at=at)
+    for name in ("classify", "runbooks", "background"):
+        WorkerBeat.objects.create(name=name, pid=1, at=at)
+    WorkerBeat.objects.create(name="reconciler", pid=1, at=at - timedelta(minutes=4))
+    Notification.objects.create(
+        customer=scene.nordwind, kind="run_unknown", key="n1", text="Unlock an account: unknown. The worker was lost.",
+        link=f"/runs/{scene.lost.uuid}/", created_at=at,
+    )
+
+
+def _ticket(source: "factories.Source", row: tuple[int, int, str, str, str, str, float, str], *, at: datetime) -> Ticket:
+    age, due, language, subject, body, labels, probability, reason = row
+    received = at - timedelta(minutes=age)
+    ticket = factories.ticket(
+        source=source, subject=subject, body=body, language=language, status=Ticket.Status.NEEDS_REVIEW, reason=reason,
+        requester="ada@nordwind.example", due_at=at + timedelta(minutes=due) if due else None,
+        created_at=received, received_at=received, changed_at=received, priority="high" if due < 0 else "",
+        fields={"category": "access", "site": "Hamburg"},
+    )
+    ranked = labels.split()
+    rest = (1 - probability) / max(1, len(ranked))
+    matches = [{"label": ranked[0], "probability": probability}]
+    matches += [{"label": label, "probability": round(rest / place, 6)} for place, label in enumerate(ranked[1:], 1)]
+    evidence = {
+        "known_share": 0.86, "known_count": 14, "language": language, "in_scope": round(probability, 2), "agreement": 0.91,
+        "sufficient": probability > 0.3, "reason": "86 % of the words are known from solved tickets; both models agree.",
+    }
+    factories.prediction(ticket, matches=matches, probability=probability, score=probability, evidence=evidence)
+    parameters = {"account": "ada.lovelace"} if ranked[0] == "KB0001" else {}
+    runbook = "unlock_account" if parameters else ""
+    factories.decision(ticket, article=ranked[0], runbook=runbook, parameters=parameters, reason=reason)
+    lifecycle.record(row=ticket, event="received", at=received, actor="system:intake")
+    return ticket
+
+
+def _waiting(source: "factories.Source", *, at: datetime) -> Ticket:
+    """A ticket whose runbook waits for a person's word."""
+    ticket = factories.ticket(
+        source=source, subject="Please unlock grace.hopper", body="Locked out after lunch. My user is grace.hopper.",
+        requester="grace@nordwind.example", status=Ticket.Status.CLASSIFIED, received_at=at, changed_at=at, created_at=at,
+    )
+    factories.prediction(ticket, score=0.94)
+    decision = factories.decision(
+        ticket, Mode.APPROVE, runbook="unlock_account", parameters={"account": "grace.hopper"},
+        reason="No certificate covers this runbook yet, so a person confirms.",
+    )
+    approvals.ask(ticket=ticket, decision=decision, people_needed=1, at=at)
+    ticket.refresh_from_db()
+    return ticket
+
+
+def _lost(source: "factories.Source", target: Target, *, at: datetime) -> Run:
+    """A run whose worker was lost after the start."""
+    ticket = factories.ticket(
+        source=source, subject="Account alan.turing locked", status=Ticket.Status.NEEDS_REVIEW, received_at=at,
+        changed_at=at, due_at=at + timedelta(minutes=90),
+        reason="The worker was lost after the start. Look at the target, then say whether it happened.",
+    )
+    return factories.run(
+        ticket, target, target_object="alan.turing", parameters={"account": "alan.turing"}, status=Run.Status.UNKNOWN,
+        requested_at=at - timedelta(minutes=9), started_at=at - timedelta(minutes=9), reason=ticket.reason,
+        phases=[{"phase": "pre_check", "ok": True, "message": "", "seconds": 0.21}],
+    )
