@@ -27,17 +27,21 @@ def server() -> Iterator[Endpoints]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def client(server: Endpoints) -> ObjectStore:
+    return servers.store(server)
+
+
 @pytest.fixture
-def endpoints(server: Endpoints) -> Endpoints:
+def endpoints(server: Endpoints, client: ObjectStore) -> Endpoints:
     """The server with an empty bucket."""
-    store = servers.store(server)
-    store.delete(store.list(""))
+    client.delete(client.list(""))
     return server
 
 
 @pytest.fixture
-def store(endpoints: Endpoints) -> ObjectStore:
-    return servers.store(endpoints)
+def store(endpoints: Endpoints, client: ObjectStore) -> ObjectStore:
+    return client
 
 
 @pytest.fixture

@@ -261,17 +261,17 @@ def test_children_forked_from_a_parent_that_used_the_store_use_connections_of_th
 
 def test_a_fork_while_another_thread_makes_its_client_leaves_the_child_able_to(endpoints: Endpoints) -> None:
     program = CHILD + (
-        "import threading\n"
+        "import signal, threading\n"
         "new, begun = store._new_client, threading.Event()\n"
         "def slowly():\n"
         "    begun.set()\n"
         "    return new()\n"
         "store._new_client = slowly\n"
-        "thread = threading.Thread(target=store.put, args=('a', b'1'))\n"
+        "thread = threading.Thread(target=store._client)\n"
         "thread.start(); begun.wait()\n"
         "pid = os.fork()\n"
         "if not pid:\n"
-        "    store.put('b', b'2'); os._exit(0)\n"
+        "    signal.alarm(20); store.put('b', b'2'); os._exit(0)\n"
         "thread.join()\n"
         "sys.exit(os.waitpid(pid, 0)[1])\n"
     )

@@ -58,6 +58,7 @@ def run(program: str, endpoints: Endpoints, **environment: str) -> "subprocess.P
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", start + program],
         env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -190,14 +191,24 @@ def test_half_a_surrogate_pair_in_a_ticket_does_not_stop_its_pack(tables: Tables
     assert [row["body"] for row in tables.read("labels", customer="acme")[1]] == ["a?b"]
 
 
-def test_appends_of_three_processes_all_survive_the_first_of_them_too(endpoints: Endpoints) -> None:
-    program = "for n in range(12): tables.append('runs', customer='acme', rows=[{'uuid': uuid.uuid4()}], at=at)\n"
-    children = [run(program, endpoints) for _ in range(3)]
+def test_appends_of_four_processes_all_survive_the_first_ones_that_make_the_table_too(endpoints: Endpoints) -> None:
+    program = (
+        "tables.read('runs', customer='acme'); print('ready', flush=True); sys.stdin.readline()\n"
+        "for n in range(8): tables.append('runs', customer='acme', rows=[{'uuid': uuid.uuid4()}], at=at)\n"
+    )
+    children = [run(program, endpoints) for _ in range(4)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
     for child in children:
         finished(child)
     version, rows = tables_of(endpoints).read("runs", customer="acme")
-    assert len(rows) == 36
-    assert version == 35
+    assert len(rows) == 32
+    assert version == 31
 
 
 def test_a_table_outlives_its_checkpoint_with_every_version(tables: Tables, store: ObjectStore) -> None:

@@ -172,7 +172,6 @@ class _Lost(LakeError):
 
 
 _MEANINGS: tuple[tuple[str, type[LakeError]], ...] = (
-    ("already exists", _Lost),
     ("LogSegment end version", NotThere),
     ("NoSuchBucket", LakeError),
     ("lacked the necessary privileges", AccessDenied),
