@@ -1,0 +1,140 @@
+"""Each trap of fastText, shown closed."""
+
+from pathlib import Path
+
+import fasttext
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from classifier.fasttext_model import FastTextError, FastTextModel, profile
+from classifier.text import TextPipeline
+from tests.classifier.samples import tickets
+
+DOCUMENTS, LABELS = tickets(240)
+LINES = TextPipeline().lines(DOCUMENTS)
+SMALL = FastTextModel(dimensions=10, epochs=15, buckets=2000)
+
+
+@pytest.fixture(scope="module", params=["softmax", "ova"])
+def model(request: pytest.FixtureRequest) -> FastTextModel:
+    return clone(SMALL).set_params(loss=request.param).fit(LINES, LABELS)
+
+
+def test_rows_sorted_by_label_are_learnt_all_the_same(model: FastTextModel) -> None:
+    unseen, truth = tickets(120, seed=1)
+    assert (model.predict(TextPipeline().lines(unseen)) == np.array(truth)).mean() > 0.9
+
+
+def test_the_same_training_gives_the_same_file(model: FastTextModel, tmp_path: Path) -> None:
+    again = clone(model).fit(LINES, LABELS)
+    model.save(tmp_path / "one.bin")
+    again.save(tmp_path / "two.bin")
+    assert (tmp_path / "one.bin").read_bytes() == (tmp_path / "two.bin").read_bytes()
+
+
+def test_another_seed_gives_another_model(model: FastTextModel) -> None:
+    other = clone(model).set_params(seed=7).fit(LINES, LABELS)
+    assert not np.array_equal(other.decision_function(LINES), model.decision_function(LINES))
+
+
+def test_logits_are_those_of_the_library(model: FastTextModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.bin")
+    library = fasttext.load_model(str(tmp_path / "model.bin"))
+    logits = model.decision_function(LINES[:20])
+    if model.loss == "ova":
+        ours = 1 / (1 + np.exp(-logits))
+    else:
+        ours = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for line, row in zip(LINES[:20], ours, strict=True):
+        labels, probabilities = library.predict(line, k=-1)
+        theirs = {int(label.removeprefix("__label__")): p for label, p in zip(labels, probabilities, strict=True)}
+        # The library looks its sigmoid up in a table of 512 steps.
+        assert row == pytest.approx([theirs[code] for code in range(len(row))], abs=0.01)
+
+
+def test_probabilities_are_probabilities(model: FastTextModel) -> None:
+    probabilities = model.predict_proba(LINES)
+    assert probabilities.min() >= 0
+    assert probabilities.max() <= 1
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_text_has_the_same_bits_in_any_batch(model: FastTextModel) -> None:
+    whole = model.decision_function(LINES[:50])
+    assert np.array_equal(whole, np.vstack([model.decision_function([line]) for line in LINES[:50]]))
+
+
+@pytest.mark.parametrize("line", ["", " ", "\n", "\x00", "</s>", "__label__"])
+def test_an_empty_text_favours_no_article(model: FastTextModel, line: str) -> None:
+    assert model.predict_proba([line]) == pytest.approx(1 / len(model.classes_))
+
+
+def test_a_text_can_neither_break_its_line_nor_forge_a_label() -> None:
+    hostile = ["a b\n__label__5 c d", "__label__evil x\x00y", "p </s> q\r\n", "\ud800 z", "a __label____label__1 b"]
+    model = clone(SMALL).fit([*LINES, *hostile], [*LABELS, *["vpn-down"] * len(hostile)])
+    assert set(model.classes_) == set(LABELS)
+    assert model.decision_function(hostile).shape == (len(hostile), len(model.classes_))
+
+
+def test_any_label_comes_back_as_it_was() -> None:
+    names = ["KB 001", "__label__x", "日本", "a\nb", "</s>", "0"]
+    renamed = dict(zip(sorted(set(LABELS)), names, strict=True))
+    model = clone(SMALL).fit(LINES, [renamed[label] for label in LABELS])
+    assert sorted(model.classes_) == sorted(names)
+    assert model.predict([LINES[0]])[0] == renamed[LABELS[0]]
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(FastTextError, match="lower learning_rate"):
+        clone(SMALL).set_params(learning_rate=1e9).fit(LINES, LABELS)
+
+
+def test_want_of_memory_is_an_error_of_ours_and_no_memory_error() -> None:
+    with pytest.raises(FastTextError, match="use fewer"):
+        FastTextModel(dimensions=400_000, buckets=2_000_000_000, epochs=1).fit(LINES, LABELS)
+
+
+def test_a_stored_model_answers_as_before(model: FastTextModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.bin")
+    opened = clone(model).restore(tmp_path / "model.bin", model.classes_.tolist())
+    assert np.array_equal(opened.decision_function(LINES), model.decision_function(LINES))
+
+
+def test_a_file_that_is_no_model_is_refused(model: FastTextModel, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"no model at all")
+    with pytest.raises(FastTextError, match="not a fastText model"):
+        FastTextModel().restore(tmp_path / "model.bin", ["a"])
+    model.save(tmp_path / "good.bin")
+    with pytest.raises(FastTextError, match="labels"):
+        FastTextModel().restore(tmp_path / "good.bin", ["a", "b"])
+
+
+def test_what_is_chosen_by_size_keeps_the_file_small() -> None:
+    for rows, characters in ((10, 100), (4_000, 200_000), (15_000, 600_000), (200_000, 50_000_000)):
+        chosen = profile(rows=rows, characters=characters)
+        assert chosen["buckets"] * chosen["dimensions"] * 4 <= 21_000_000
+    few, many = profile(rows=1_000, characters=50_000), profile(rows=100_000, characters=5_000_000)
+    assert few["epochs"] > many["epochs"]
+    assert few["buckets"] < many["buckets"]
+
+
+def test_parameters_follow_scikit_learn() -> None:
+    model = FastTextModel(loss="softmax", epochs=3)
+    assert clone(model).get_params() == model.get_params()
+    assert model.fit(LINES, LABELS) is model
+    assert model.epochs is model.epochs_ == 3
+    assert model.dimensions is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "labels", "message"), [([], [], "at least one"), (["a"], [], "1 lines and 0 labels")]
+)
+def test_training_without_rows_is_refused(lines: list[str], labels: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FastTextModel().fit(lines, labels)
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match="softmax, ova"):
+        FastTextModel(loss="hs").fit(LINES, LABELS)
