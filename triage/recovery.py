@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
+from runbooks.runners import python
 from triage import approvals, automation, lifecycle
 from triage.models import Delivery, DeliveryKey, Job, Label, Run, Ticket, WorkerBeat, Writeback
 
@@ -72,6 +73,8 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
                 run.refresh_from_db()
                 automation.settle(run, at=at, actor=ACTOR)
                 found.unknown += 1
+        if won:  # a process that outlived its worker on this host must not go on acting
+            python.end_leftovers(str(run.uuid))
 
 
 def _returned_claims(found: Sweep, *, at: datetime) -> None:

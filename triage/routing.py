@@ -26,7 +26,7 @@ APPROVE_FOR = timedelta(hours=24)
 """How long a decision to ask for approval may be acted on."""
 
 WORTH_ASKING = 0.5
-"""Below this probability of the first match nobody is asked to approve: more than half the requests would be wrong."""
+"""Below this probability of the first match nothing runs and nobody is asked: it would more likely be wrong than right."""
 
 OUT_OF_DATE = timedelta(hours=72)
 """A ticket that nobody touched for longer is not acted on: it may have been solved in some other way by now."""
