@@ -131,10 +131,13 @@ def advance(
 
 def _each(reasons: Mapping[int, str], keys: list[int]) -> Case | str:
     """The reasons of these rows as one expression, so that one UPDATE serves all."""
-    different = {reasons.get(key, "") for key in keys}
-    if len(different) == 1:
-        return different.pop()
-    return Case(*(When(pk=key, then=Value(reasons.get(key, ""))) for key in keys), output_field=models.CharField())
+    alike: dict[str, list[int]] = {}
+    for key in keys:
+        alike.setdefault(reasons.get(key, ""), []).append(key)
+    if len(alike) == 1:
+        return next(iter(alike))
+    each = (When(pk__in=same, then=Value(reason)) for reason, same in alike.items())
+    return Case(*each, output_field=models.CharField())
 
 
 def _columns(model: type[models.Model], *, at: datetime, reason: str | Case) -> dict[str, Any]:

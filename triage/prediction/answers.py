@@ -100,7 +100,7 @@ def _alone(model: Serving, document: Document) -> Ranking:
                 resource.prlimit(child.pid, resource.RLIMIT_AS, (ALONE_BYTES, ALONE_BYTES))
             output, errors = child.communicate(told, timeout=ALONE_SECONDS)
         except subprocess.TimeoutExpired:
-            raise TryAgain(f"Reading the text alone took longer than {ALONE_SECONDS} seconds.") from None
+            raise TryAgain(f"Reading the text alone took longer than {ALONE_SECONDS} s.") from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
