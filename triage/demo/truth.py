@@ -59,9 +59,7 @@ def _wrong(decision: Decision, truth: dict[str, Sent], tickets: dict[int, Ticket
     one = truth[tickets[decision.ticket_id].external_id]
     if decision.article != one.article:
         return True
-    return one.parameters is not None and any(
-        decision.parameters.get(name) != value for name, value in one.parameters.items()
-    )
+    return one.parameters is not None and dict(decision.parameters) != one.parameters
 
 
 def _doubled(customer: Customer) -> int:

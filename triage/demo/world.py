@@ -21,6 +21,7 @@ from triage.models import Article, Customer, Mode, RunbookState, Source, Target
 ALPHA = 0.05
 TRAIN_ROWS, CERTIFY_ROWS = 3000, 2000
 CERTIFY_SHARE = 0.35
+MOST_PEOPLE = 1296
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ def samples(*, home: Path, peer: str, secret: str, seed: int, count: int) -> Wor
         )
     path = home / "targets" / "directory.sqlite3"
     path.parent.mkdir(mode=0o700)
-    directory.create(path, accounts.people(), groups=accounts.groups(), policies=accounts.policies())
+    staff = min(MOST_PEOPLE, max(120, count // 2))  # few enough to repeat, so that checks find things done already
+    people = accounts.people(staff)
+    directory.create(path, people, groups=accounts.groups(), policies=accounts.policies(staff))
     pool = tuple(sorted(set(articles.runbook_articles().values())))
     _target(customer, kind="directory", path=path, pool=pool)
-    train, certify = tickets.generate_history(seed=seed, n_train=TRAIN_ROWS, n_certify=CERTIFY_ROWS)
+    train, certify = tickets.generate_history(seed=seed, n_train=TRAIN_ROWS, n_certify=CERTIFY_ROWS, people=people)
     return World(
         customer=customer,
         source=source,
@@ -76,7 +79,7 @@ def samples(*, home: Path, peer: str, secret: str, seed: int, count: int) -> Wor
         history=[_history(row) for row in certify],
         stream=[
             Sent(_payload(row), row.truth, row.truth_parameters)
-            for row in tickets.generate(seed=seed, n=count, stream=True)
+            for row in tickets.generate(seed=seed, n=count, stream=True, people=people)
         ],
     )
 
@@ -119,7 +122,7 @@ def _customer(name: str, *, peer: str, secret: str) -> tuple[Customer, Source]:
         customer=customer,
         secrets=secret,
         settings={"read_url": f"{peer}/tickets/{{external_id}}", "reply_url": f"{peer}/replies"},
-        assurance={"portal": "portal", "mail": "mail", "monitoring": "monitored", "phone": "none"},
+        assurance={"portal": "portal", "mail": "mail", "monitoring": "monitored", "phone": "none", "chat": "none"},
     )
     return customer, source
 
