@@ -45,23 +45,24 @@ class Watched:
             self.foreign.append(url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The browser, started once."""
+    """The browser, started once. Its loop runs in this thread, which Django would take for asynchronous code."""
     if not CHROMIUM.exists() and not shutil.which("chromium"):
         pytest.skip("there is no /usr/bin/chromium: install it with `apt-get install chromium`")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def scene(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> scenes.Scene:
-    """The believable desk. Playwright's loop runs in this thread, which Django would take for asynchronous code."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+def scene(chromium: Any, transactional_db: None, tmp_path: Path, settings: Any) -> scenes.Scene:
+    """The believable desk; passwords are hashed cheaply, since every test signs in."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     built = scenes.build(at=timezone.now(), folder=tmp_path)
     scenes.busy(built, at=timezone.now())
     return built

@@ -1,18 +1,23 @@
-"""Pictures of the pages, for people to look at; the test is that each page renders without a scroll bar to the side."""
+"""Every page in light and dark, wide and narrow: nothing for axe to complain about, nothing wider than its screen.
+
+TRIAGE_SCREENSHOTS=<folder> keeps the pictures and takes them in all four combinations.
+"""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import sign_in
 from tests.web.scene import Scene
 
-PAGES = ("queue", "ticket", "blind", "approvals", "approval", "runs", "run", "overview", "articles", "log")
+KEPT = os.environ.get("TRIAGE_SCREENSHOTS")
+LOOKS = [("desk", "light"), ("phone", "dark"), *([("desk", "dark"), ("phone", "light")] if KEPT else [])]
 
 
-def _path(scene: Scene, page: str) -> str:
+def _pages(scene: Scene) -> dict[str, str]:
     return {
         "queue": "/",
         "ticket": f"/tickets/{scene.tickets[0].uuid}/",
@@ -24,25 +29,33 @@ def _path(scene: Scene, page: str) -> str:
         "overview": "/overview/",
         "articles": "/articles/",
         "log": "/audit/",
-    }[page]
+        "notifications": "/notifications/",
+        "me": "/me/",
+    }
 
 
-@pytest.mark.parametrize("width", ["desk", "phone"])
-@pytest.mark.parametrize("colours", ["light", "dark"])
-def test_no_page_is_wider_than_its_screen(
+@pytest.mark.parametrize(("width", "colours"), LOOKS)
+def test_pages_fit_their_screen_and_everybody(
     width: str, colours: str, scene: Scene, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     page: Any = request.getfixturevalue(width)
     page.emulate_media(color_scheme=colours)
-    folder = Path(os.environ.get("TRIAGE_SCREENSHOTS") or tmp_path)
+    folder = Path(KEPT or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     scene.agent.is_superuser = True
     scene.agent.save(update_fields=["is_superuser"])
     page.goto("/")
-    page.screenshot(path=folder / f"sign-in-{width}-{colours}.png")
+    _look(page, folder / f"sign-in-{width}-{colours}.png", whole=False)
     sign_in(page, "bea")
-    for name in PAGES:
-        page.goto(_path(scene, name))
-        page.screenshot(path=folder / f"{name}-{width}-{colours}.png", full_page=width == "phone")
-        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert too_wide <= 0, f"{name} is {too_wide} pixels too wide"
+    for name, path in _pages(scene).items():
+        page.goto(path)
+        _look(page, folder / f"{name}-{width}-{colours}.png", whole=width == "phone")
+
+
+def _look(page: Any, picture: Path, *, whole: bool) -> None:
+    page.screenshot(path=picture, full_page=whole)
+    too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert too_wide <= 0, f"{picture.stem} is {too_wide} pixels too wide"
+    result = Axe().run(page)
+    assert result.response["passes"], "axe looked at nothing"
+    assert not result.violations_count, f"{picture.stem}: {result.generate_report()}"
