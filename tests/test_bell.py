@@ -38,7 +38,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ringer]:
 
 def heard(url: str, queue: str, *, wait: float = 3.0) -> list[tuple[str, list[Any]]]:
     """Messages in a queue, taken out: task and arguments."""
-    found = []
+    found: list[tuple[str, list[Any]]] = []
     with Connection(url, transport_options=app.conf.broker_transport_options) as connection:
         simple = connection.SimpleQueue(queue)
         while True:

@@ -150,7 +150,7 @@ def test_one_ticket_told_twice_in_a_bulk_is_one_ticket_as_told_last() -> None:
 )
 def test_an_older_message_never_overwrites(second: dict[str, Any], wins: bool) -> None:
     source = factories.source()
-    first = {"sequence": 7} if "sequence" in second else {}
+    first: dict[str, Any] = {"sequence": 7} if "sequence" in second else {}
     accept(source, payload(priority="first", **first))
     accepted = accept(source, payload(priority="second", **second))
     assert results(accepted) == (["updated"] if wins else ["older"])

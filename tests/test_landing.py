@@ -49,7 +49,7 @@ def in_lake() -> list[bytes]:
 
 
 def in_database() -> list[bytes]:
-    return [bytes(body) for body in Delivery.objects.filter(body__isnull=False).values_list("body", flat=True)]
+    return [bytes(row.body or b"") for row in Delivery.objects.filter(body__isnull=False)]
 
 
 def die_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, *, after: bool) -> None:
