@@ -20,7 +20,7 @@ SIGNALS = ("top", "linear", "fasttext", "unknown", "words", "known_share")
 _DIRECTIONS = (1, 1, 1, -1, 0, 1)
 _SURE_OF_LANGUAGE = 0.95
 # Without left-out articles and out-of-scope examples to learn from (two articles only): the shape found elsewhere.
-_DEFAULT_WEIGHTS = (1.4, 0.4, 0.7, 0.2, 0.1, 0.2)
+_DEFAULT_WEIGHTS, _DEFAULT_BIAS = (1.0, 0.4, 0.5, -0.3, 0.0, 0.3), 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class EvidenceRule:
         keep plain nonsense out.
         """
         means, scales = inside.mean(axis=0), np.maximum(inside.std(axis=0), 1e-3)
-        weights, bias = np.array(_DEFAULT_WEIGHTS), 2.0
+        weights, bias = np.array(_DEFAULT_WEIGHTS), _DEFAULT_BIAS
         if pairs:
             parts = [part for pair in pairs for part in pair]
             X = (np.vstack(parts) - means) / scales

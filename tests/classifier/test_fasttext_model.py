@@ -18,7 +18,8 @@ SMALL = FastTextModel(dimensions=10, epochs=15, buckets=2000)
 
 @pytest.fixture(scope="module", params=["softmax", "ova"])
 def model(request: pytest.FixtureRequest) -> FastTextModel:
-    return clone(SMALL).set_params(loss=request.param).fit(LINES, LABELS)
+    model: FastTextModel = clone(SMALL).set_params(loss=request.param)
+    return model.fit(LINES, LABELS)
 
 
 def test_rows_sorted_by_label_are_learnt_all_the_same(model: FastTextModel) -> None:
