@@ -1,5 +1,6 @@
 """Waiting tickets are claimed, classified and decided once, whatever changes, crashes or is killed in between."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from pydantic import SecretStr
 
 from classifier.text import Document
 from runbooks.registry import RUNBOOKS
 from runbooks.targets.directory import Account, create
-from tests import factories, past, trained
+from tests import factories, past, servers, trained
 from tests.factories import NOW
 from triage import prediction, serving
+from triage.environment import environment
 from triage.models import (
     Approval,
     AuditEvent,
@@ -310,6 +313,7 @@ from django.conf import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 from datetime import datetime
 from triage import prediction, serving
+from triage.environment import environment
 serving.in_force = lambda customer: os.kill(os.getpid(), signal.SIGKILL)
 prediction.classify_batch(at=datetime.fromisoformat(sys.argv[2]), limit=200)
 """
@@ -408,11 +412,9 @@ def test_a_batch_that_is_too_large_for_memory_is_tried_one_by_one(
 def test_tickets_wait_while_the_lake_is_down_and_then_go_to_a_person(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triage.environment import environment
-
     monkeypatch.setattr(environment(), "lake_endpoint", "http://127.0.0.1:9")
     monkeypatch.setattr(environment(), "lake_access_key", "a")
-    scene.release.customer.refresh_from_db()
+    monkeypatch.setattr(environment(), "lake_secret_key", SecretStr("b"))
     serving.folder_of(scene.release).rename(serving.folder_of(scene.release).with_suffix(".away"))
     ticket = scene.ticket()
     assert classify(later=1).decided == 0
@@ -432,3 +434,56 @@ def test_the_claim_is_committed_before_the_model_runs(scene: Scene) -> None:
     row = Ticket.objects.get()
     assert (row.claim, row.claim_until, row.attempts) == (claim.id, NOW + timedelta(seconds=60), 1)
     assert claims.take(at=NOW, limit=10, tried=False) is None
+
+
+CLAIMERS = """
+import json, threading
+import django
+django.setup()
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+from django.db import connections, transaction
+from tests import factories
+from triage.prediction import claims
+
+source = factories.source()
+for _ in range(10):
+    factories.ticket(source=source)
+held, done, found = threading.Event(), threading.Event(), {}
+
+def first():
+    with transaction.atomic():  # keeps the rows locked, as a claimer does for a moment
+        found["first"] = [ticket.pk for ticket in claims.take(at=factories.NOW, limit=4, tried=False).tickets]
+        held.set()
+        done.wait(20)
+    connections.close_all()
+
+thread = threading.Thread(target=first)
+thread.start()
+held.wait(20)
+found["second"] = [ticket.pk for ticket in claims.take(at=factories.NOW, limit=4, tried=False).tickets]
+found["still_held"] = thread.is_alive()
+done.set()
+thread.join()
+found["third"] = [ticket.pk for ticket in claims.take(at=factories.NOW, limit=4, tried=False).tickets]
+found["fourth"] = claims.take(at=factories.NOW, limit=4, tried=False)
+print(json.dumps(found))
+"""
+
+
+def test_on_postgresql_claimers_pass_each_others_rows_by_without_waiting() -> None:
+    with servers.postgres() as url:
+        done = subprocess.run(
+            [sys.executable, "-c", CLAIMERS],
+            env={**os.environ, "TRIAGE_DATABASE_URL": url},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [len(found[name]) for name in ("first", "second", "third")] == [4, 4, 2]
+    assert len({*found["first"], *found["second"], *found["third"]}) == 10
+    assert found["still_held"] is True
+    assert found["fourth"] is None
