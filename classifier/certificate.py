@@ -1,8 +1,11 @@
 """Certificates: "with confidence 1 - delta, at most alpha of what this gate runs is wrong", from draws nobody chose.
 
 A registration fixes everything before any label is opened, and one look (or continuous looks) at the registered
-units decides. Learn-then-Test by fixed sequences from several starts (Angelopoulos et al. 2110.01052; selective
-classification: Geifman and El-Yaniv 1705.08500).
+units decides. Learn-then-Test (Angelopoulos et al. 2110.01052; selective classification: Geifman and El-Yaniv
+1705.08500) by fixed sequences downward from several starts. Each start brings delta / starts, and a sequence that
+reaches the next start adds its own level to it (the fallback procedure: Wiens and Dmitrienko 2005, a chain in the
+graphs of Bretz et al. 2009). That is never worse than separate sequences and as sure: the first false promise in
+the sequence is tested at no more than the levels up to it, the next one, if that was not made, at those after it.
 
 The unit is a cluster (storm key and day), since 600 alerts of one cause are one observation. A cluster passes a
 threshold when any of its members does, and is wrong when any member that passes is wrong. Clusters are drawn
@@ -50,13 +53,20 @@ BREAKS = (
 
 @dataclass(frozen=True)
 class Tried:
-    """One threshold that was tested: n units passed, `errors` of them wrong."""
+    """One threshold that was tested: n units passed, `errors` of them wrong; the hypothesis "more than alpha of what
+    it runs is wrong" is rejected where p is at most the level.
+    """
 
     threshold: float
     n: int
     errors: int
     p: float
-    rejected: bool
+    level: float
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the promise may be made at this threshold."""
+        return self.p <= self.level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,14 +131,13 @@ def one_look(
             "open exactly the first registered number in draw order, an unanswered one as None"
         )
 
-    def test(threshold: float) -> Tried:
+    def test(threshold: float) -> tuple[int, int, float]:
         n, errors = int((seen.best >= threshold).sum()), int((seen.wrong >= threshold).sum())
-        p = tail(errors, n, registration.alpha)
-        return Tried(threshold, n, errors, p, p <= registration.level)
+        return n, errors, tail(errors, n, registration.alpha)
 
     tried = _walk(registration, test)
     chosen = _chosen(tried)
-    return _verdict(registration, tried, upper_bound(chosen.errors, chosen.n, delta=registration.level))
+    return _verdict(registration, tried, upper_bound(chosen.errors, chosen.n, delta=chosen.level))
 
 
 def continuous_look(
@@ -140,7 +149,7 @@ def continuous_look(
 ) -> Verdict:
     """The verdict so far, rows in draw order: it may be asked after every unit, and once certified stays so.
 
-    A threshold is rejected when its betting process ever reached starts / delta (`bounds.log_wealth`); p is one
+    A threshold is rejected when its betting process ever reached one over its level (`bounds.log_wealth`); p is one
     over the highest wealth so far. n and errors are today's counts.
     """
     if registration.n is not None:
@@ -156,31 +165,30 @@ def continuous_look(
         n, errors = counts(threshold)
         return math.exp(-float(log_wealth(errors, n, alpha=alpha).max()))
 
-    def test(threshold: float) -> Tried:
+    def test(threshold: float) -> tuple[int, int, float]:
         n, errors = counts(threshold)
-        p = p_value(threshold, registration.alpha)
-        return Tried(threshold, int(n[-1]), int(errors[-1]), p, p <= registration.level)
+        return int(n[-1]), int(errors[-1]), p_value(threshold, registration.alpha)
 
     tried = _walk(registration, test)
     chosen = _chosen(tried)  # the bound is where the same process would stop rejecting
     low, high = (0.0, registration.alpha) if chosen.rejected else (registration.alpha, 1.0)
     while high - low > 1e-6:
         middle = (low + high) / 2
-        rejects = p_value(chosen.threshold, middle) <= registration.level
+        rejects = p_value(chosen.threshold, middle) <= chosen.level
         low, high = (low, middle) if rejects else (middle, high)
     return _verdict(registration, tried, high)
 
 
-def _walk(registration: Registration, test: Callable[[float], Tried]) -> tuple[Tried, ...]:
-    """Each start's fixed sequence, downward until the first threshold that is not rejected."""
-    tried: dict[int, Tried] = {}
-    for start in registration.starts:
-        for place in range(start, len(registration.grid)):
-            if place not in tried:
-                tried[place] = test(registration.grid[place])
-            if not tried[place].rejected:
-                break
-    return tuple(tried[place] for place in sorted(tried))
+def _walk(registration: Registration, test: Callable[[float], tuple[int, int, float]]) -> tuple[Tried, ...]:
+    """The thresholds that have a level, from high to low: their start's, and what a rejected neighbour hands down."""
+    tried: list[Tried] = []
+    level = 0.0
+    for place, threshold in enumerate(registration.grid):
+        level += registration.level if place in registration.starts else 0.0
+        if level > 0.0:
+            tried.append(Tried(threshold, *test(threshold), level))
+            level = level if tried[-1].rejected else 0.0
+    return tuple(tried)
 
 
 def _chosen(tried: Sequence[Tried]) -> Tried:

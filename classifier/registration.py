@@ -93,7 +93,7 @@ class Registration:
 
     @property
     def level(self) -> float:
-        """The level of each fixed sequence: delta split evenly over the starts (Bonferroni)."""
+        """What each start brings: delta split evenly over the starts (Bonferroni)."""
         return self.delta / len(self.starts)
 
     @property

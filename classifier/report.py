@@ -61,7 +61,7 @@ def _figures(result: Result) -> list[tuple[str, str]]:
         ("right article among the first three", _figure(result["top3"])),
         ("calibration error", _figure(result["ece"])),
         ("out of scope: AUROC", _figure(result["oos_auroc"])),
-        ("out of scope: found while 95 % of test rows stay", _figure(result["oos_recall_at_95"])),
+        ("out of scope: found keeping 95 % of the test", _figure(result["oos_recall_at_95"])),
         ("training, seconds", f"{result['train_seconds']:,.1f}"),
         ("a ticket on one core, microseconds", f"{result['us_per_ticket']:,.0f}"),
         ("model, megabytes", f"{result['model_bytes'] / 1e6:,.1f}"),

@@ -200,7 +200,8 @@ def year(random: Random, pools: list[Pool]) -> tuple[int, int]:
     for month in range(MONTHS):
         for group in range(GROUPS):
             source = pools[int(random.integers(len(pools)))]
-            for verdict in _attempt(random, source, delta, continuous=group == 0, occasion=f"{month}/{group}"):
+            occasion = f"{month}/{group}"
+            for verdict in _attempt(random, source, delta, group=group, occasion=occasion):
                 if verdict.threshold is not None:
                     issued += 1
                     false += source.risk(verdict.threshold) > ALPHA
@@ -208,34 +209,34 @@ def year(random: Random, pools: list[Pool]) -> tuple[int, int]:
     return issued, false
 
 
-def _attempt(random: Random, source: Pool, delta: float, *, continuous: bool, occasion: str) -> Iterator[Verdict]:
-    """The verdicts of one attempt: one look, or eight on the way, on rows that were drawn unequally and partly unread."""
+def _attempt(random: Random, source: Pool, delta: float, *, group: int, occasion: str) -> Iterator[Verdict]:
+    """The verdicts of one attempt on unequally drawn rows: eight looks on the way, one, or one with unread rows."""
     traffic = sample(random, source, UNITS)
     try:
         registration = plan(
             traffic.scores, clusters=traffic.clusters, gate=GATE, runbooks=[occasion], alpha=ALPHA, delta=delta,
-            n=UNITS, continuous=continuous, steps=15, starts=3, draw_floor=0.25,
+            n=UNITS, continuous=group == 0, steps=15, starts=3, draw_floor=0.25,
         )  # fmt: skip
     except NotCertifiable:
         return
-    rows = _drawn(random, source)
-    if not continuous:
+    rows = _drawn(random, source, unread=0.03 if group == 2 else 0.0)
+    if group > 0:
         yield look(registration, rows)
         return
     for day in range(1, 9):
         yield look(registration, rows[: len(rows) * day // 8])
 
 
-def _drawn(random: Random, source: Pool) -> list[DrawnRow]:
-    """Clusters in production: those with high scores run and so are drawn less often; 3 % are never answered."""
+def _drawn(random: Random, source: Pool, *, unread: float) -> list[DrawnRow]:
+    """Clusters in production: those with high scores run and so are drawn less often; some are never answered."""
     rows: list[DrawnRow] = []
     for unit, place in enumerate(random.integers(0, len(source.best), 6 * UNITS).tolist()):
         probability = 0.25 if source.best[place] > 0.8 else 0.75
         if random.random() >= probability:
             continue
-        unread = random.random() < 0.03
+        silent = random.random() < unread
         rows.extend(
-            DrawnRow(cluster=f"unit {unit}", score=score, wrong=None if unread else bad, probability=probability)
+            DrawnRow(cluster=f"unit {unit}", score=score, wrong=None if silent else bad, probability=probability)
             for score, bad in zip(source.scores[place].tolist(), source.wrong[place].tolist(), strict=True)
         )
     return rows

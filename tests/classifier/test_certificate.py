@@ -67,16 +67,26 @@ def test_the_lowest_rejected_threshold_wins_and_every_figure_can_be_checked_by_h
     wrong = [False] * 139 + [True] * 61
     verdict = look(scores, wrong)
     assert (verdict.certified, verdict.threshold, verdict.n, verdict.errors) == (True, 0.6, 140, 1)
-    assert verdict.upper_bound == upper_bound(1, 140, delta=0.025)
-    assert [(tried.threshold, tried.n, tried.errors, tried.rejected) for tried in verdict.tried] == [
-        (0.9, 80, 0, True),
-        (0.6, 140, 1, True),
-        (0.3, 200, 61, False),
+    assert verdict.upper_bound == upper_bound(1, 140, delta=0.05)
+    assert [(tried.threshold, tried.n, tried.errors, tried.level, tried.rejected) for tried in verdict.tried] == [
+        (0.9, 80, 0, 0.025, True),
+        (0.6, 140, 1, 0.05, True),
+        (0.3, 200, 61, 0.05, False),
     ]
     assert verdict.tried[0].p == tail(0, 80, 0.05)
     assert "With confidence 95 %, at most 5 % of what this gate runs is wrong" in verdict.sentence
     assert "1 of the 140 units at or above 0.600000" in verdict.sentence
     assert verdict.breaks == BREAKS
+
+
+def test_a_sequence_that_reaches_the_next_start_adds_its_level_and_a_stopped_one_does_not() -> None:
+    scores = [0.95] * 80 + [0.7] * 20 + [0.4] * 100
+    three = registration(starts=[0, 1, 2])
+    reached = look(scores, [False] * 200, three)
+    assert [tried.level for tried in reached.tried] == pytest.approx([0.05 / 3, 0.10 / 3, 0.05])
+    stopped = look(scores, [True] * 2 + [False] * 198, three)
+    assert [tried.level for tried in stopped.tried] == pytest.approx([0.05 / 3] * 3)
+    assert [tried.rejected for tried in stopped.tried] == [False, False, True]
 
 
 def test_delta_is_split_over_the_starts() -> None:
