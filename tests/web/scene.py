@@ -8,7 +8,7 @@ from runbooks.targets import accounts
 from runbooks.targets import directory as directories
 from tests import factories
 from triage import approvals, lifecycle
-from triage.models import Article, Customer, Mode, Notification, Person, Role, Run, Target, Ticket, WorkerBeat
+from triage.models import Article, Customer, Mode, Notification, Person, Role, Run, Source, Target, Ticket, WorkerBeat
 
 ARTICLES = (
     ("KB0001", "Account locked after failed sign-ins", "unlock_account"),
@@ -31,13 +31,76 @@ Not this article: the password is forgotten or expired (KB0004)."""
 
 # minutes old, minutes until due (0: none), language, subject, body, ranked labels, probability, reason
 TICKETS = (
-    (190, -25, "en", "Locked out before the board meeting", "My account ada.lovelace is locked since this morning, I know my password. Please unlock it, the board meets at ten.", "KB0001 KB0004 KB0005", 0.93, "The score 93 % is below the 96 % that the certificate needs."),
-    (55, 40, "de", "Postfach voll, kann nichts mehr senden", "Guten Morgen, mein Postfach ist voll und ich kann seit heute früh keine Mails mehr senden. Bitte vergrößern.", "KB0003 KB0004", 0.88, "A runbook fits, but the wanted size is neither in a field nor in the text."),
-    (48, 130, "en", "VPN drops every few minutes", "Since the update on Monday the VPN connects and drops again after two or three minutes. Home office, fibre, laptop only.", "KB0002 KB0007", 0.71, "The article has no runbook."),
-    (33, 0, "fr", "Impossible d'accéder au dossier partagé", "Bonjour, je n'ai plus accès au dossier partagé de l'équipe Finance depuis mon changement de service.", "KB0006 KB0001", 0.64, "The score 64 % is below the 96 % that the certificate needs."),
-    (21, 0, "ja", "プリンターが印刷できません", "3階のプリンターが昨日から印刷できません。紙詰まりはありません。", "KB0007 KB0002", 0.58, "The article has no runbook."),
-    (14, 0, "en", "Question about holidays", "Who do I ask about carrying over holidays into next year?", "KB0004", 0.12, "Too few known words: nothing like this was ever solved with an article."),
-    (6, 0, "en", "Phone replaced, code does not arrive", "I have a new phone and the second factor still goes to the old one, which is gone.", "KB0005 KB0001", 0.97, "The article has no runbook."),
+    (
+        190,
+        -25,
+        "en",
+        "Locked out before the board meeting",
+        "My account ada.lovelace is locked since this morning, I know my password. Please unlock it, the board meets at ten.",
+        "KB0001 KB0004 KB0005",
+        0.93,
+        "The score 93 % is below the 96 % that the certificate needs.",
+    ),
+    (
+        55,
+        40,
+        "de",
+        "Postfach voll, kann nichts mehr senden",
+        "Guten Morgen, mein Postfach ist voll und ich kann seit heute früh keine Mails mehr senden. Bitte vergrößern.",
+        "KB0003 KB0004",
+        0.88,
+        "A runbook fits, but the wanted size is neither in a field nor in the text.",
+    ),
+    (
+        48,
+        130,
+        "en",
+        "VPN drops every few minutes",
+        "Since the update on Monday the VPN connects and drops again after two or three minutes. Home office, fibre, laptop only.",
+        "KB0002 KB0007",
+        0.71,
+        "The article has no runbook.",
+    ),
+    (
+        33,
+        0,
+        "fr",
+        "Impossible d'accéder au dossier partagé",
+        "Bonjour, je n'ai plus accès au dossier partagé de l'équipe Finance depuis mon changement de service.",
+        "KB0006 KB0001",
+        0.64,
+        "The score 64 % is below the 96 % that the certificate needs.",
+    ),
+    (
+        21,
+        0,
+        "ja",
+        "プリンターが印刷できません",
+        "3階のプリンターが昨日から印刷できません。紙詰まりはありません。",
+        "KB0007 KB0002",
+        0.58,
+        "The article has no runbook.",
+    ),
+    (
+        14,
+        0,
+        "en",
+        "Question about holidays",
+        "Who do I ask about carrying over holidays into next year?",
+        "KB0004",
+        0.12,
+        "Too few known words: nothing like this was ever solved with an article.",
+    ),
+    (
+        6,
+        0,
+        "en",
+        "Phone replaced, code does not arrive",
+        "I have a new phone and the second factor still goes to the old one, which is gone.",
+        "KB0005 KB0001",
+        0.97,
+        "The article has no runbook.",
+    ),
 )
 
 
@@ -69,8 +132,12 @@ def directory(folder: Path) -> Path:
     """A directory file with Ada, whose account is locked."""
     path = folder / "directory.sqlite3"
     people = [
-        accounts.Account("ada.lovelace", "Ada Lovelace", "ada@nordwind.example", locked=True, lock_reason="failed_logins"),
-        accounts.Account("grace.hopper", "Grace Hopper", "grace@nordwind.example", locked=True, lock_reason="failed_logins"),
+        accounts.Account(
+            "ada.lovelace", "Ada Lovelace", "ada@nordwind.example", locked=True, lock_reason="failed_logins"
+        ),
+        accounts.Account(
+            "grace.hopper", "Grace Hopper", "grace@nordwind.example", locked=True, lock_reason="failed_logins"
+        ),
     ]
     directories.create(path, people)
     return path
@@ -88,14 +155,24 @@ def build(*, at: datetime, folder: Path) -> Scene:
     source = factories.source(customer=nordwind, name="ServiceNow", slug="nordwind-snow")
     tickets = [_ticket(source, row, at=at) for row in TICKETS]
     for other in ("Contoso printer on fire", "Contoso secret project"):
-        factories.ticket(customer=contoso, subject=other, status=Ticket.Status.NEEDS_REVIEW, received_at=at, changed_at=at)
+        factories.ticket(
+            customer=contoso, subject=other, status=Ticket.Status.NEEDS_REVIEW, received_at=at, changed_at=at
+        )
     blind = tickets[-1]
     factories.draw(blind, "holdout", 0.5)
     for ticket in tickets[:-1]:
         factories.draw(ticket)
     return Scene(
-        nordwind, contoso, agent, approver, stranger, target, tickets, blind,
-        _waiting(source, at=at), _lost(source, target, at=at),
+        nordwind,
+        contoso,
+        agent,
+        approver,
+        stranger,
+        target,
+        tickets,
+        blind,
+        _waiting(source, at=at),
+        _lost(source, target, at=at),
     )
 
 
@@ -115,18 +192,31 @@ def busy(scene: Scene, *, at: datetime) -> None:
         WorkerBeat.objects.create(name=name, pid=1, at=at)
     WorkerBeat.objects.create(name="reconciler", pid=1, at=at - timedelta(minutes=4))
     Notification.objects.create(
-        customer=scene.nordwind, kind="run_unknown", key="n1", text="Unlock an account: unknown. The worker was lost.",
-        link=f"/runs/{scene.lost.uuid}/", created_at=at,
+        customer=scene.nordwind,
+        kind="run_unknown",
+        key="n1",
+        text="Unlock an account: unknown. The worker was lost.",
+        link=f"/runs/{scene.lost.uuid}/",
+        created_at=at,
     )
 
 
-def _ticket(source: "factories.Source", row: tuple[int, int, str, str, str, str, float, str], *, at: datetime) -> Ticket:
+def _ticket(source: Source, row: tuple[int, int, str, str, str, str, float, str], *, at: datetime) -> Ticket:
     age, due, language, subject, body, labels, probability, reason = row
     received = at - timedelta(minutes=age)
     ticket = factories.ticket(
-        source=source, subject=subject, body=body, language=language, status=Ticket.Status.NEEDS_REVIEW, reason=reason,
-        requester="ada@nordwind.example", due_at=at + timedelta(minutes=due) if due else None,
-        created_at=received, received_at=received, changed_at=received, priority="high" if due < 0 else "",
+        source=source,
+        subject=subject,
+        body=body,
+        language=language,
+        status=Ticket.Status.NEEDS_REVIEW,
+        reason=reason,
+        requester="ada@nordwind.example",
+        due_at=at + timedelta(minutes=due) if due else None,
+        created_at=received,
+        received_at=received,
+        changed_at=received,
+        priority="high" if due < 0 else "",
         fields={"category": "access", "site": "Hamburg"},
     )
     ranked = labels.split()
@@ -134,8 +224,13 @@ def _ticket(source: "factories.Source", row: tuple[int, int, str, str, str, str,
     matches = [{"label": ranked[0], "probability": probability}]
     matches += [{"label": label, "probability": round(rest / place, 6)} for place, label in enumerate(ranked[1:], 1)]
     evidence = {
-        "known_share": 0.86, "known_count": 14, "language": language, "in_scope": round(probability, 2), "agreement": 0.91,
-        "sufficient": probability > 0.3, "reason": "86 % of the words are known from solved tickets; both models agree.",
+        "known_share": 0.86,
+        "known_count": 14,
+        "language": language,
+        "in_scope": round(probability, 2),
+        "agreement": 0.91,
+        "sufficient": probability > 0.3,
+        "reason": "86 % of the words are known from solved tickets; both models agree.",
     }
     factories.prediction(ticket, matches=matches, probability=probability, score=probability, evidence=evidence)
     parameters = {"account": "ada.lovelace"} if ranked[0] == "KB0001" else {}
@@ -145,15 +240,24 @@ def _ticket(source: "factories.Source", row: tuple[int, int, str, str, str, str,
     return ticket
 
 
-def _waiting(source: "factories.Source", *, at: datetime) -> Ticket:
+def _waiting(source: Source, *, at: datetime) -> Ticket:
     """A ticket whose runbook waits for a person's word."""
     ticket = factories.ticket(
-        source=source, subject="Please unlock grace.hopper", body="Locked out after lunch. My user is grace.hopper.",
-        requester="grace@nordwind.example", status=Ticket.Status.CLASSIFIED, received_at=at, changed_at=at, created_at=at,
+        source=source,
+        subject="Please unlock grace.hopper",
+        body="Locked out after lunch. My user is grace.hopper.",
+        requester="grace@nordwind.example",
+        status=Ticket.Status.CLASSIFIED,
+        received_at=at,
+        changed_at=at,
+        created_at=at,
     )
     factories.prediction(ticket, score=0.94)
     decision = factories.decision(
-        ticket, Mode.APPROVE, runbook="unlock_account", parameters={"account": "grace.hopper"},
+        ticket,
+        Mode.APPROVE,
+        runbook="unlock_account",
+        parameters={"account": "grace.hopper"},
         reason="No certificate covers this runbook yet, so a person confirms.",
     )
     approvals.ask(ticket=ticket, decision=decision, people_needed=1, at=at)
@@ -161,15 +265,25 @@ def _waiting(source: "factories.Source", *, at: datetime) -> Ticket:
     return ticket
 
 
-def _lost(source: "factories.Source", target: Target, *, at: datetime) -> Run:
+def _lost(source: Source, target: Target, *, at: datetime) -> Run:
     """A run whose worker was lost after the start."""
     ticket = factories.ticket(
-        source=source, subject="Account alan.turing locked", status=Ticket.Status.NEEDS_REVIEW, received_at=at,
-        changed_at=at, due_at=at + timedelta(minutes=90),
+        source=source,
+        subject="Account alan.turing locked",
+        status=Ticket.Status.NEEDS_REVIEW,
+        received_at=at,
+        changed_at=at,
+        due_at=at + timedelta(minutes=90),
         reason="The worker was lost after the start. Look at the target, then say whether it happened.",
     )
     return factories.run(
-        ticket, target, target_object="alan.turing", parameters={"account": "alan.turing"}, status=Run.Status.UNKNOWN,
-        requested_at=at - timedelta(minutes=9), started_at=at - timedelta(minutes=9), reason=ticket.reason,
+        ticket,
+        target,
+        target_object="alan.turing",
+        parameters={"account": "alan.turing"},
+        status=Run.Status.UNKNOWN,
+        requested_at=at - timedelta(minutes=9),
+        started_at=at - timedelta(minutes=9),
+        reason=ticket.reason,
         phases=[{"phase": "pre_check", "ok": True, "message": "", "seconds": 0.21}],
     )

@@ -1,0 +1,135 @@
+"""Nobody sees or touches what belongs to another customer: every address is tried, and a new one must be added here."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests import factories
+from tests.web.conftest import client_of
+from tests.web.scene import Scene
+from triage import review
+from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, Ticket
+from triage.web.urls import urlpatterns
+
+SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea")
+PUBLIC = {"sign-in", "sign-in-link", "sign-out"}
+LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
+
+
+def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
+    """An object of the first customer for every address that names one."""
+    ticket = {"uuid": scene.tickets[0].uuid}
+    approval = {"uuid": scene.waiting.approvals.get().uuid}
+    run = {"uuid": scene.lost.uuid}
+    own = factories.article(customer=scene.nordwind, key="NW1", title="Nordwind only", translation_group="NW1")
+    said = factories.review(scene.tickets[4], scene.agent)
+    return {
+        "ticket": ticket,
+        "ticket-hold": ticket,
+        "ticket-release": ticket,
+        "ticket-verdict": ticket,
+        "ticket-reveal": ticket,
+        "ticket-article": ticket,
+        "ticket-search": ticket,
+        "ticket-run": ticket,
+        "review-undo": {"review_id": said.pk},
+        "approval": approval,
+        "approval-answer": approval,
+        "run": run,
+        "run-settle": run,
+        "automation-switch": {"slug": "nordwind"},
+        "article": {"pk": own.pk},
+    }
+
+
+def _names() -> list[str]:
+    return [str(pattern.name) for pattern in urlpatterns if pattern.name not in (*PUBLIC, "notifications-seen")]
+
+
+def test_a_stranger_gets_404_for_every_object_of_another_customer(scene: Scene) -> None:
+    client, objects = client_of(scene.stranger), _objects(scene)
+    for name in _names():
+        if name in LISTS:
+            continue
+        path = reverse(name, kwargs=objects[name])
+        answers = {client.get(path).status_code, client.post(path, {"verdict": "none", "note": "abc"}).status_code}
+        assert answers <= {403, 404, 405}, f"{name} answered {answers}"
+        assert answers & {403, 404}, f"{name} was never refused"
+
+
+def test_a_stranger_changes_nothing_of_another_customer(scene: Scene) -> None:
+    client, objects = client_of(scene.stranger), _objects(scene)
+    notice = Notification.objects.create(
+        customer=scene.nordwind, kind="x", key="x", text="x", created_at=timezone.now()
+    )
+    before = list(Ticket.objects.order_by("pk").values("pk", "status", "held_by", "occasion"))
+    for name, kwargs in objects.items():
+        form = {"verdict": "article", "article": "KB0001", "answer": "grant", "found": "happened", "note": "x"}
+        form["to"] = "off"
+        client.post(reverse(name, kwargs=kwargs), form)
+    client.post(reverse("notifications-seen"), {"which": notice.pk})
+    notice.refresh_from_db()
+    assert notice.seen_at is None
+    assert list(Ticket.objects.order_by("pk").values("pk", "status", "held_by", "occasion")) == before
+    assert Review.objects.count() == 1
+    assert not Label.objects.exists()
+    assert Run.objects.get().status == "unknown"
+    assert Customer.objects.get(slug="nordwind").automation_enabled
+
+
+@pytest.mark.parametrize("role", ["agent", "approver", "steward", "admin", "auditor"])
+def test_lists_show_a_stranger_of_any_role_nothing_of_another_customer(scene: Scene, role: str) -> None:
+    factories.member(scene.contoso, role, username="eve")
+    client = client_of(scene.contoso.membership_set.get(role=role, person__username="eve").person)
+    review.decide(ticket=scene.tickets[0], person=scene.agent, verdict="article", article="KB0001", at=timezone.now())
+    for name in LISTS:
+        for query in ("", "?status=all", "?status=verify", "?customer=nordwind", f"?customer={scene.nordwind.pk}"):
+            answer = client.get(reverse(name) + query)
+            assert answer.status_code in (200, 403)
+            shown = answer.content.decode().replace(query or "?", "")  # the address itself is repeated in links
+            assert not [word for word in SECRETS if word in shown], name
+
+
+def test_a_verdict_on_a_shared_article_stays_with_its_customer(scene: Scene) -> None:
+    factories.review(scene.tickets[0], scene.agent)
+    shared = factories.article(key="KB0099", translation_group="KB0001", title="Shared")
+    page = client_of(scene.stranger).get(reverse("article", args=[shared.pk])).content.decode()
+    assert "0 verdicts" in page
+    assert scene.tickets[0].external_id not in page
+
+
+def test_every_page_asks_who_you_are(scene: Scene) -> None:
+    objects = _objects(scene)
+    for name in [*_names(), "notifications-seen"]:
+        answer = Client().get(reverse(name, kwargs=objects.get(name)))
+        assert answer.status_code == 405 or answer["Location"].startswith("/sign-in/?next="), name
+        answer = Client().post(reverse(name, kwargs=objects.get(name)))
+        assert answer.status_code == 405 or answer["Location"].startswith("/sign-in/?next="), name
+
+
+def test_a_part_of_a_page_sends_a_signed_out_browser_to_the_whole_sign_in_page(scene: Scene) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/?status=all"}
+    answer = Client().get(reverse("queue"), headers=headers)
+    assert answer["HX-Redirect"] == "/sign-in/?next=%2F%3Fstatus%3Dall"
+
+
+def test_unmapped_tickets_are_for_the_provider_only(scene: Scene) -> None:
+    ticket = factories.ticket(
+        source=factories.source(customer=None), customer=None, subject="Whose is this", status="needs_review"
+    )
+    assert "Whose is this" not in client_of(scene.agent).get(reverse("queue")).content.decode()
+    assert client_of(scene.agent).get(reverse("ticket", args=[ticket.uuid])).status_code == 404
+    provider = client_of(factories.person(is_superuser=True))
+    assert "Whose is this" in provider.get(reverse("queue")).content.decode()
+    assert provider.get(reverse("ticket", args=[ticket.uuid])).status_code == 200
+
+
+def test_the_log_of_another_customer_cannot_be_searched(scene: Scene) -> None:
+    auditor = client_of(factories.member(scene.contoso, "auditor"))
+    for person in (scene.tickets[0].external_id, "bea", "waiting"):
+        page = auditor.get(reverse("audit"), {"text": person}).content.decode()
+        assert "Nothing found" in page
+    assert AuditEvent.objects.filter(customer_id=scene.nordwind.pk).exists()
