@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -92,7 +92,7 @@ def accept(
         at=at,
     )
     names = _names_of(message)
-    return _again_after_races(lambda: _store(message, names))
+    return _again_after_conflicts(message, names)
 
 
 def _names_of(message: Message) -> list[tuple[str, str]]:
@@ -113,16 +113,19 @@ def _names_of(message: Message) -> list[tuple[str, str]]:
     ]
 
 
-def _again_after_races(store: Callable[[], Accepted]) -> Accepted:
-    """Two messages that bring one new key or ticket at the same moment: the loser looks again and finds it known."""
-    for _ in range(TRIES - 1):
+def _again_after_conflicts(message: Message, names: list[tuple[str, str]]) -> Accepted:
+    """Most keys are new, so the first try does not look; what conflicts is looked up the next time.
+
+    A conflict is a redelivery, or a key or ticket that another process brings at the same moment.
+    """
+    for attempt in range(TRIES):
         try:
             with _writer():
-                return store()
+                return _store(message, names, look=attempt > 0)
         except IntegrityError:
             continue
     with _writer():
-        return store()
+        return _store(message, names, look=True)
 
 
 def _writer() -> AbstractContextManager[object]:
@@ -130,10 +133,9 @@ def _writer() -> AbstractContextManager[object]:
     return _turn if connection.vendor == "sqlite" else nullcontext()
 
 
-def _store(message: Message, names: list[tuple[str, str]]) -> Accepted:
+def _store(message: Message, names: list[tuple[str, str]], *, look: bool) -> Accepted:
     with transaction.atomic(durable=True):
-        seen = DeliveryKey.objects.filter(source_id=message.source.pk, key=message.key).first()
-        if seen is not None:
+        if look and (seen := DeliveryKey.objects.filter(source_id=message.source.pk, key=message.key).first()):
             return _seen_before(message, seen)
         delivery = uuid.UUID(layout.time_ordered_id(message.at))
         _remember(message, key=message.key, delivery=delivery)
