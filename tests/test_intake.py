@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from classifier.text import Document, text_hash
 from tests import factories
@@ -283,3 +284,22 @@ def test_equal_messages_at_the_same_moment_are_one() -> None:
     assert sum(one.created for one in found) == Ticket.objects.count() == Draw.objects.count() == 1
     assert sum(one.duplicate for one in found) == 3
     assert Delivery.objects.count() == 5
+
+
+def test_an_administrator_who_maps_an_owner_frees_its_tickets() -> None:
+    source = factories.source(customer=None)
+    accept(source, payload(fields={"company": "ACME"}))
+    acme = factories.customer()
+    client = Client()
+    client.force_login(factories.person(is_staff=True, is_superuser=True))
+    page = f"/admin/triage/source/{source.pk}/change/"
+    form = {
+        "slug": source.slug, "kind": "standard", "name": "ITSM", "customer": "", "settings": "{}", "assurance": "{}",
+        "enabled": "on", "new_secret": "",
+        "mappings-TOTAL_FORMS": "1", "mappings-INITIAL_FORMS": "0", "mappings-MIN_NUM_FORMS": "0",
+        "mappings-MAX_NUM_FORMS": "1000", "mappings-0-source": str(source.pk), "mappings-0-part": "company",
+        "mappings-0-value": "ACME", "mappings-0-customer": str(acme.pk),
+    }  # fmt: skip
+    answer = client.post(page, form, follow=True)
+    assert "1 waiting tickets have found their customer" in answer.content.decode()
+    assert Ticket.objects.get().customer == acme

@@ -8,7 +8,7 @@ import pytest
 
 from classifier.text import Document, text_hash
 from tests import factories
-from triage import intake, lifecycle
+from triage import intake, lifecycle, recovery
 from triage.intake import Result
 from triage.models import Approval, AuditEvent, Decision, DeliveryKey, Prediction, Run, Source, Ticket
 
@@ -304,3 +304,12 @@ def test_the_draw_made_at_intake_stays_whatever_the_text_becomes() -> None:
     ticket.refresh_from_db()
     assert ticket.draw == draw
     assert ticket.draw.purpose == "holdout"
+
+
+def test_the_reconciler_applies_what_a_lost_worker_left() -> None:
+    ticket = known(T.RUNNING)
+    tell(ticket, body="still out")
+    lifecycle.advance(Ticket.objects.filter(pk=ticket.pk), to=T.NEEDS_REVIEW, at=AT, actor="system:test")
+    recovery.sweep(at=AT)
+    ticket.refresh_from_db()
+    assert (ticket.status, ticket.body) == (T.RECEIVED, "still out")

@@ -11,7 +11,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from triage import lifecycle
+from triage import bell, intake, lifecycle
 from triage.models import Article, Customer, Membership, Person, RunbookState, Source, SourceMapping, Target
 
 admin.site.site_header = admin.site.site_title = "Triage settings"
@@ -124,6 +124,14 @@ class SourceAdmin(LoggedAdmin):
     inlines = (MappingInline,)
     list_display = ("name", "slug", "kind", "customer", "enabled")
     readonly_fields = ("uuid", "created_at")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Tickets that waited for an owner go to the customers that the source and its mappings name now."""
+        super().save_related(request, form, formsets, change)
+        mapped = intake.map_waiting(source=form.instance, at=timezone.now())
+        if mapped:
+            bell.ring("classify_waiting")
+            self.message_user(request, f"{mapped} waiting tickets have found their customer.")
 
 
 @admin.register(Target)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from runbooks.runners import python
-from triage import approvals, automation, lifecycle
+from triage import approvals, automation, intake, lifecycle
 from triage.models import Delivery, DeliveryKey, Job, Label, Run, Ticket, WorkerBeat, Writeback
 
 ACTOR = "system:recovery"
@@ -40,9 +40,7 @@ def hold_lease(holder: UUID, *, at: datetime) -> bool:
     except IntegrityError:
         return False
     free = Q(holder=holder) | Q(holder__isnull=True) | Q(leased_until__lt=at)
-    return bool(
-        Job.objects.filter(free, name=RECONCILER).update(holder=holder, leased_until=at + LEASE, changed_at=at)
-    )
+    return bool(Job.objects.filter(free, name=RECONCILER).update(holder=holder, leased_until=at + LEASE, changed_at=at))
 
 
 def sweep(*, at: datetime) -> Sweep:
@@ -52,6 +50,7 @@ def sweep(*, at: datetime) -> Sweep:
     _returned_claims(found, at=at)
     _expired_requests(found, at=at)
     _orphans(found, at=at)
+    found.returned += intake.apply_left_waiting(at=at)
     found.handed_over += approvals.expire(at=at)
     _bells(found, at=at)
     DeliveryKey.objects.filter(seen_at__lt=at - KEYS_KEPT).delete()
@@ -96,9 +95,7 @@ def _returned_claims(found: Sweep, *, at: datetime) -> None:
 
 def _expired_requests(found: Sweep, *, at: datetime) -> None:
     """A decision is good for a while only; a run that could not start in time is decided by a person."""
-    expired = Run.objects.filter(
-        status=Run.Status.REQUESTED, ordered_by__isnull=True, decision__expires_at__lt=at
-    )
+    expired = Run.objects.filter(status=Run.Status.REQUESTED, ordered_by__isnull=True, decision__expires_at__lt=at)
     for run in expired:
         _void(run, found, at=at, reason=f"The decision expired before the run could start. {run.reason}")
 
@@ -128,9 +125,11 @@ def _orphans(found: Sweep, *, at: datetime) -> None:
     ):
         moved = lifecycle.advance(rows, to=Ticket.Status.NEEDS_REVIEW, at=at, actor=ACTOR, reason=reason)
         found.handed_over += len(moved)
-    for run in Run.objects.filter(linked_tickets__status=Ticket.Status.LINKED).exclude(
-        status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING]
-    ).distinct():
+    for run in (
+        Run.objects.filter(linked_tickets__status=Ticket.Status.LINKED)
+        .exclude(status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING])
+        .distinct()
+    ):
         with transaction.atomic():
             automation.settle(run, at=at, actor=ACTOR)
 

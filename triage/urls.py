@@ -1,8 +1,13 @@
 """Where each address leads."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+
+from triage.web import webhooks
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    # with or without the last slash: a redirect would make senders switch the hook off
+    re_path(r"^webhooks/(?P<source>[-\w]{1,40})/?$", webhooks.receive, name="webhook"),
+    path("", include("triage.web.urls")),
 ]
