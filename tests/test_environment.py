@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from triage import keys
+from triage.environment import Environment
 
 
 def start(home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -55,3 +56,9 @@ def test_what_was_encrypted_opens_again_and_what_was_altered_does_not() -> None:
     assert keys.decrypt(token) == "päss"
     with pytest.raises(ValueError, match="installation's key"):
         keys.decrypt(token[:-4] + "AAAA")
+
+
+def test_the_example_names_every_setting() -> None:
+    lines = (Path(__file__).parent.parent / ".env.example").read_text(encoding="utf-8").splitlines()
+    named = {line.split("=")[0] for line in lines if line and not line.startswith("#")}
+    assert named == {f"TRIAGE_{name.upper()}" for name in Environment.model_fields}
