@@ -63,7 +63,7 @@ def test_a_loaded_model_is_used_again_and_the_longest_unused_one_is_let_go(monke
     serving.load(two)
     assert serving.load(one).classifier is first.classifier
     serving.load(three)
-    assert list(releases._loaded) == [one.pk, three.pk]
+    assert [kept.release for kept in releases._loaded.values()] == [one, three]
 
 
 def test_a_missing_model_is_fetched_from_the_lake_and_answers_alike(lake: Endpoints) -> None:

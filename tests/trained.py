@@ -24,7 +24,7 @@ def model() -> ArticleClassifier:
 
 def release(customer: Customer, *, status: str = Release.Status.IN_FORCE, **values: Any) -> Release:
     """A release of that model with its files in this host's folder."""
-    made = factories.release(customer, status=status, in_force_at=factories.NOW, **values)
+    made = factories.release(customer, **{"status": status, "in_force_at": factories.NOW, **values})
     golden = [document for document, _ in past.tickets(5, seed=3)] + [Document("", "")]
     metadata = {"customer": str(customer.uuid), "version": made.version}
     saved = artifact.save(model(), serving.folder_of(made), key=serving.model_key(), golden=golden, metadata=metadata)

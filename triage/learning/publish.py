@@ -31,13 +31,13 @@ def publish(*, release: Release, actor: str, at: datetime, force: bool = False) 
 
     `force` publishes a worse model too, and the log says who did; one whose golden set fails never comes into force.
     """
-    _opens(release)
     old = Release.objects.filter(customer=release.customer_id, status=Release.Status.IN_FORCE).first()
     if old is not None and old.pk == release.pk:
         raise PublishRefused(f"Release {release.version} is in force already.")
     worse = _worse(release, old) if old else ""
     if worse and not force:
         raise PublishRefused(worse)
+    _opens(release)
     reason = f"Published although: {worse}" if worse else _figures(release, old)
     _replace(old, release, at=at, actor=actor, reason=reason)
 

@@ -33,7 +33,7 @@ class Serving:
     folder: Path
 
 
-_loaded: OrderedDict[int, Serving] = OrderedDict()
+_loaded: OrderedDict[Path, Serving] = OrderedDict()
 _loading = threading.Lock()
 
 
@@ -49,12 +49,13 @@ def in_force(customer: Customer) -> Serving | None:
 
 def load(release: Release) -> Serving:
     """The release's model, from memory where it is loaded already; raises as `in_force` does."""
+    folder = folder_of(release)
     with _loading:
-        kept = _loaded.get(release.pk)
+        kept = _loaded.get(folder)
         if kept is None or kept.digest != release.digest:
-            kept = _verified(release)
-        _loaded[release.pk] = kept
-        _loaded.move_to_end(release.pk)
+            kept = _verified(release, folder)
+        _loaded[folder] = kept
+        _loaded.move_to_end(folder)
         while len(_loaded) > environment().model_cache:
             _loaded.popitem(last=False)
         return kept
@@ -70,8 +71,7 @@ def folder_of(release: Release) -> Path:
     return environment().home / "models" / str(release.customer.uuid) / release.version
 
 
-def _verified(release: Release) -> Serving:
-    folder = folder_of(release)
+def _verified(release: Release, folder: Path) -> Serving:
     if folder.is_dir():
         try:
             return _opened(release, folder)
