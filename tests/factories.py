@@ -3,7 +3,10 @@
 import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+
+from django.contrib.auth.hashers import make_password
 
 from classifier.text import Document, masked, text_hash
 from triage.models import (
@@ -63,8 +66,14 @@ def mapping(*, source: Source, customer: Customer, part: str = "company", value:
 
 def person(**values: Any) -> Person:
     """Someone who can sign in with the password `a long enough password`."""
-    given = {"username": f"person-{next(_numbers)}", "password": "a long enough password"}
-    return Person.objects.create_user(**{**given, **values})
+    given = {"username": f"person-{next(_numbers)}", "password": _hashed()}
+    return Person.objects.create(**{**given, **values})
+
+
+@lru_cache(maxsize=1)
+def _hashed() -> str:
+    """Made once: hashing is slow on purpose."""
+    return make_password("a long enough password")
 
 
 def member(customer: Customer, role: str = Role.AGENT, **values: Any) -> Person:

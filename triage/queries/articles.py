@@ -1,11 +1,12 @@
 """Articles as people see them: which one stands for a label, and searching those that a customer is offered."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from runbooks.base import Runbook
-from runbooks.registry import RUNBOOKS, for_article
+from runbooks.registry import RUNBOOKS
 from triage.models import Article, Customer, Person
 
 _LISTED = (
@@ -27,11 +28,17 @@ def visible_to(person: Person) -> QuerySet[Article]:
     return Article.objects.filter(Q(pk__in=own.values("pk")) | Q(customer__isnull=True))
 
 
-def by_label(pairs: Iterable[tuple[int | None, str, str]]) -> Mapping[tuple[int | None, str], Article]:
-    """The article to show for each (customer, label, wanted language), in one query.
+class Shown(NamedTuple):
+    """The article that stands for a label at a customer, and the runbook that the label leads to there."""
 
-    A customer's own article goes before the provider's, one in the wanted language before English before any other.
-    A retired one is shown where nothing else carries the label, so that old decisions stay readable.
+    article: Article
+    runbook: Runbook | None
+
+
+def by_label(pairs: Iterable[tuple[int | None, str, str]]) -> Mapping[tuple[int | None, str], Shown]:
+    """What to show for each (customer, label, wanted language), in one query.
+
+    A retired article is shown where nothing live carries the label, so that old decisions stay readable.
     """
     wanted = {(customer, label): language for customer, label, language in pairs if label}
     if not wanted:
@@ -42,31 +49,35 @@ def by_label(pairs: Iterable[tuple[int | None, str, str]]) -> Mapping[tuple[int 
     groups: dict[str, list[Article]] = {}
     for row in rows.defer("body"):
         groups.setdefault(row.translation_group, []).append(row)
-    found: dict[tuple[int | None, str], Article] = {}
+    found: dict[tuple[int | None, str], Shown] = {}
     for (customer, label), language in wanted.items():
-        fitting = [row for row in groups.get(label, []) if row.customer_id in (None, customer)]
-        if fitting:
-            found[customer, label] = min(fitting, key=lambda row: _rank(row, language))
+        shown = _stands_for([row for row in groups.get(label, []) if row.customer_id in (None, customer)], language)
+        if shown:
+            found[customer, label] = shown
     return found
 
 
-def best(customer: Customer, label: str, language: str = "en") -> Article | None:
-    """The live article that stands for a label at a customer, with its body."""
-    fitting = Article.objects.offered_to(customer).filter(translation_group=label)
-    return min(fitting, key=lambda row: _rank(row, language), default=None)
+def best(customer: Customer | None, label: str, language: str = "en") -> Shown | None:
+    """The live article that stands for a label at a customer, with its body; None where there is none."""
+    if customer is None:
+        return None
+    rows = Article.objects.filter(Q(customer=customer) | Q(customer__isnull=True), translation_group=label)
+    shown = _stands_for(list(rows), language)
+    return shown if shown and shown.article.retired_at is None else None
 
 
 def search(customer: Customer, text: str, *, language: str = "en", limit: int = 50) -> list[Article]:
     """Live articles of a customer, one a label: best matches of every word first, by key where nothing is asked."""
     words = text.casefold().split()[:8]
     groups: dict[str, list[Article]] = {}
-    for row in Article.objects.offered_to(customer).only(*_LISTED):
+    for row in Article.objects.filter(Q(customer=customer) | Q(customer__isnull=True)).only(*_LISTED):
         groups.setdefault(row.translation_group, []).append(row)
     scored = []
     for label, rows in groups.items():
+        shown = _stands_for(rows, language)
         score = max(_score(row, words) for row in rows)
-        if score or not words:
-            scored.append((-score, label, min(rows, key=lambda row: _rank(row, language))))
+        if shown and shown.article.retired_at is None and (score or not words):
+            scored.append((-score, label, shown.article))
     return [row for _, _, row in sorted(scored, key=lambda entry: entry[:2])[:limit]]
 
 
@@ -82,19 +93,25 @@ def behind(rows: QuerySet[Article], *, key: str, pk: int) -> QuerySet[Article]:
     return rows.filter(Q(key__gt=key) | Q(key=key, pk__gt=pk))
 
 
-def runbook_of(article: Article | None) -> Runbook | None:
-    """The runbook that an article names, or that is shipped for its label."""
-    if article is None:
+def _stands_for(rows: list[Article], language: str) -> Shown | None:
+    """By the rules that decisions follow: a customer's own articles replace shared ones of the same label.
+
+    Of those the live ones, in the wanted language before English before any other. Translations that name different
+    runbooks lead to none.
+    """
+    rows = [row for row in rows if row.customer_id is not None] or rows
+    rows = [row for row in rows if row.retired_at is None] or rows
+    if not rows:
         return None
-    if article.runbook:
-        return RUNBOOKS.get(article.runbook)
-    return for_article(article.translation_group)
+    named = {row.runbook for row in rows if row.runbook}
+    runbook = RUNBOOKS.get(named.pop()) if len(named) == 1 else None
+    return Shown(min(rows, key=lambda row: _rank(row, language)), runbook)
 
 
-def _rank(row: Article, language: str) -> tuple[bool, bool, bool, bool, int]:
-    """Smaller is better: live, the customer's own, the wanted language, English, the oldest."""
-    wanted = row.language.split("-")[0] == language.split("-", maxsplit=1)[0]
-    return (row.retired_at is not None, row.customer_id is None, not wanted, row.language != "en", row.pk)
+def _rank(row: Article, language: str) -> tuple[bool, bool, int]:
+    """Smaller is better: the wanted language, English, the oldest."""
+    wanted = row.language.partition("-")[0] == language.partition("-")[0]
+    return (not wanted, row.language != "en", row.pk)
 
 
 def _score(row: Article, words: list[str]) -> int:

@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeAlias
 
 from django.db.models import F, Q, QuerySet
 
@@ -15,6 +16,7 @@ from triage.queries.customers import customers_of
 T = Ticket.Status
 OPEN = (T.NEEDS_REVIEW, T.WAITING_APPROVAL)
 PAGE = 50
+Known: TypeAlias = Mapping[tuple[int | None, str], articles.Shown]
 COUNTED = 1000
 
 
@@ -164,11 +166,18 @@ def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
 
 
 def _row(
-    ticket: Ticket, *, first: tuple[str, float] | None, shown: Any, language: str, sealed: bool, at: datetime
+    ticket: Ticket,
+    *,
+    first: tuple[str, float] | None,
+    shown: Mapping[tuple[int | None, str], articles.Shown],
+    language: str,
+    sealed: bool,
+    at: datetime,
 ) -> Row:
     label, probability = first or ("", None)
     held = ticket.held_by if ticket.held_until and ticket.held_until > at else None
-    return Row(ticket, shown.get((ticket.customer_id, label)), label, probability, language, sealed, held)
+    found = shown.get((ticket.customer_id, label))
+    return Row(ticket, found.article if found else None, label, probability, language, sealed, held)
 
 
 def language_of(ticket: Ticket, prediction: Prediction | None) -> str:

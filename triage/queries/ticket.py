@@ -103,10 +103,11 @@ def _candidates(ticket: Ticket, matches: list[dict[str, Any]], language: str) ->
             number=number,
             label=match["label"],
             probability=match["probability"],
-            article=shown.get((ticket.customer_id, match["label"])),
-            runbook=articles.runbook_of(shown.get((ticket.customer_id, match["label"]))),
+            article=found.article if found else None,
+            runbook=found.runbook if found else None,
         )
         for number, match in enumerate(best, start=1)
+        for found in [shown.get((ticket.customer_id, match["label"]))]
     ]
 
 

@@ -61,9 +61,10 @@ def _unorder(review: Review, *, person: Person, at: datetime) -> None:
     lifecycle.advance(
         asked.filter(status=Approval.Status.ASKED), to=Approval.Status.VOID, at=at, actor=actor, reason="undone"
     )
-    ordered = Decision.objects.filter(ticket=review.ticket_id, text_hash=review.text_hash)
-    ordered.filter(made_at=review.decided_at, in_force=True).update(in_force=False)
-    former = ordered.exclude(made_at=review.decided_at).order_by("-pk").first()
+    ordered = [*runs.values_list("decision", flat=True), *asked.values_list("decision", flat=True)]
+    Decision.objects.filter(pk__in=ordered).update(in_force=False)
+    decisions = Decision.objects.filter(ticket=review.ticket_id, text_hash=review.text_hash)
+    former = decisions.exclude(pk__in=ordered).order_by("-pk").first()
     if former:
         Decision.objects.filter(pk=former.pk).update(in_force=True)
 

@@ -8,7 +8,19 @@ from django.db import transaction
 
 from runbooks.base import Runbook
 from triage import lifecycle
-from triage.models import Article, Customer, Draw, Label, Notification, Person, Prediction, Review, Run, Ticket
+from triage.models import (
+    Article,
+    Customer,
+    Decision,
+    Draw,
+    Label,
+    Notification,
+    Person,
+    Prediction,
+    Review,
+    Run,
+    Ticket,
+)
 from triage.permissions import check_can_order_run, check_can_review
 from triage.queries import articles, blind
 from triage.queries.log import name_of
@@ -34,6 +46,7 @@ class Verdict:
     follow: str
     parameters: dict[str, str]
     article: Article | None = None
+    runbook: Runbook | None = None
     also: tuple[str, ...] = ()
 
 
@@ -63,7 +76,10 @@ def decide(
     with transaction.atomic():
         current = Ticket.objects.select_for_update().get(pk=ticket.pk)
         _check_still_so(ticket, current, person=person, at=at)
-        review = _record(said, customer, current, person=person, at=at)
+        is_blind = blind.awaits_verdict(current) and not blind.has_looked(person, current)
+        if not is_blind:
+            said = _corrected(said, current)
+        review = _record(said, customer, current, person=person, is_blind=is_blind, at=at)
         if current.status == T.NEEDS_REVIEW:
             _carry_out(review, current, said, person=person, at=at)
         else:
@@ -72,7 +88,21 @@ def decide(
     return review
 
 
-def _record(said: Verdict, customer: Customer, ticket: Ticket, *, person: Person, at: datetime) -> Review:
+def _corrected(said: Verdict, ticket: Ticket) -> Verdict:
+    """Right article, other values than were found: the extraction was wrong, and that is worth knowing."""
+    if said.kind != V.ARTICLE or not said.parameters:
+        return said
+    found = Decision.objects.filter(
+        ticket=ticket, text_hash=ticket.text_hash, in_force=True, article=said.label
+    ).first()
+    if found is None or not found.parameters or found.parameters == said.parameters:
+        return said
+    return replace(said, kind=V.WRONG_PARAMETERS)
+
+
+def _record(
+    said: Verdict, customer: Customer, ticket: Ticket, *, person: Person, is_blind: bool, at: datetime
+) -> Review:
     """The Review, its Label and its line in the log."""
     review = Review.objects.create(
         customer=customer,
@@ -84,7 +114,7 @@ def _record(said: Verdict, customer: Customer, ticket: Ticket, *, person: Person
         parameters=said.parameters,
         note=said.note,
         follow=said.follow if ticket.status == T.NEEDS_REVIEW else "",
-        blind=blind.awaits_verdict(ticket) and not blind.has_looked(person, ticket),
+        blind=is_blind,
         text_hash=ticket.text_hash,
         decided_at=at,
     )
@@ -112,11 +142,12 @@ def _checked(said: Verdict, customer: Customer, *, also: Sequence[str]) -> Verdi
     if not said.label:
         raise ReviewRefused("Say which article fits.")
     known = {label: articles.best(customer, label) for label in dict.fromkeys([said.label, *also]) if label}
-    for label, found in known.items():
-        if found is None:
+    for label, shown in known.items():
+        if shown is None:
             raise ReviewRefused(f"This customer is offered no article {label!r}. Search for another one.")
     others = tuple(label for label in known if label != said.label)
-    return replace(said, article=known[said.label], also=others)
+    chosen = known[said.label]
+    return replace(said, article=chosen.article, runbook=chosen.runbook, also=others) if chosen else said
 
 
 def _check_still_so(seen: Ticket, current: Ticket, *, person: Person, at: datetime) -> None:
@@ -162,11 +193,10 @@ def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person,
     """Move the ticket where the verdict sends it and note what the ITSM is to be told."""
     if said.follow == "run":
         check_can_order_run(person, ticket)
-        runbook: Runbook | None = articles.runbook_of(said.article)
-        if runbook is None:
+        if said.runbook is None:
             raise ReviewRefused("This article has no runbook.")
         ordering.order(
-            ticket=ticket, person=person, label=said.label, runbook=runbook, parameters=said.parameters, at=at
+            ticket=ticket, person=person, label=said.label, runbook=said.runbook, parameters=said.parameters, at=at
         )
         return
     closes = not said.follow and said.kind in (V.ARTICLE, V.WRONG_PARAMETERS, V.DUPLICATE)

@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from runbooks.registry import RUNBOOKS
 from triage.models import Article, Review
 from triage.queries import articles as reads
 from triage.queries.customers import customers_of
@@ -25,7 +26,7 @@ def articles(request: DeskRequest) -> HttpResponse:
     shown = list(rows.order_by("key", "pk")[: PAGE + 1])
     last = shown[PAGE - 1] if len(shown) > PAGE else None
     context = {
-        "articles": [(row, reads.runbook_of(row)) for row in shown[:PAGE]],
+        "articles": [(row, RUNBOOKS.get(row.runbook)) for row in shown[:PAGE]],
         "text": text,
         "onward": f"{last.key}~{last.pk}" if last else "",
     }
@@ -44,7 +45,7 @@ def article(request: DeskRequest, pk: int) -> HttpResponse:
     context = {
         "article": row,
         "translations": others.filter(retired_at__isnull=True).order_by("language", "pk")[:50],
-        "runbook": reads.runbook_of(row),
+        "runbook": RUNBOOKS.get(row.runbook),
         "verdicts": verdicts.count(),
         "latest": verdicts.select_related("ticket", "person").order_by("-pk")[:8],
     }

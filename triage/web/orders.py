@@ -25,11 +25,11 @@ def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
     """What the chosen article's runbook would do; POST since it carries a draft; nothing changes."""
     row, at = found(request, uuid), now()
     label = request.POST.get("article", "")
-    shown = articles.best(row.customer, label) if row.customer else None
-    runbook = articles.runbook_of(shown)
+    shown = articles.best(row.customer, label)
+    runbook = shown.runbook if shown else None
     context: dict[str, object] = {
         "ticket": row,
-        "article": shown,
+        "article": shown.article if shown else None,
         "runbook": runbook,
         "filters": filters_of(request),
         "also": request.POST.getlist("also"),

@@ -54,8 +54,8 @@ def ticket(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "held_by_other": held_by_other,
         "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
         "may_run": can_order_run(request.user, row),
-        "article": shown,
-        "runbook": articles.runbook_of(shown),
+        "article": shown.article if shown else None,
+        "runbook": shown.runbook if shown else None,
         "q": asked_for,
         "results": _results(row, asked_for, sealed=seen.sealed, language=seen.language),
         "first_number": len(seen.candidates) + 1,
@@ -146,12 +146,9 @@ def article(request: DeskRequest, uuid: UUID) -> HttpResponse:
     row = found(request, uuid)
     language = request.GET.get("language", "")[:16] or row.language or "en"
     label = request.GET.get("article", "")
-    shown = articles.best(row.customer, label, language) if row.customer else None
-    return part(
-        request,
-        "triage/ticket_article.html",
-        {"ticket": row, "article": shown, "runbook": articles.runbook_of(shown)},
-    )
+    shown = articles.best(row.customer, label, language)
+    context = {"article": shown.article if shown else None, "runbook": shown.runbook if shown else None}
+    return part(request, "triage/ticket_article.html", context)
 
 
 @require_GET
@@ -178,10 +175,8 @@ def parameters_of(given: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _first_article(row: Ticket, seen: Detail) -> Article | None:
-    if row.customer is None or not seen.candidates:
-        return None
-    return articles.best(row.customer, seen.candidates[0].label, seen.language)
+def _first_article(row: Ticket, seen: Detail) -> articles.Shown | None:
+    return articles.best(row.customer, seen.candidates[0].label, seen.language) if seen.candidates else None
 
 
 def _results(row: Ticket, text: str, *, sealed: bool, language: str) -> list[Article]:
