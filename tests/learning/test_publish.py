@@ -38,6 +38,10 @@ def publish(release: Release, **values: Any) -> None:
     learning.publish(release=release, **{"actor": "person:1", "at": NOW, **values})
 
 
+def back(customer: Customer) -> Release:
+    return learning.rollback(customer=customer, actor="person:1", at=NOW + timedelta(days=1))
+
+
 def status(release: Release) -> str:
     return str(Release.objects.get(pk=release.pk).status)
 
@@ -148,13 +152,12 @@ def test_rolling_back_twice_goes_further_back_and_never_to_what_was_rolled_back(
         for days in (9, 8)
     )
     third = in_force(customer)
-    later = {"customer": customer, "actor": "person:1", "at": NOW + timedelta(days=1)}
-    assert learning.rollback(**later) == second
+    assert back(customer) == second
     assert [status(release) for release in (first, second, third)] == ["retired", "in_force", "retired"]
     certificate = factories.certificate(first)
-    assert learning.rollback(**later) == first
+    assert back(customer) == first
     with pytest.raises(learning.RollbackRefused, match="was in force before"):
-        learning.rollback(**later)
+        back(customer)
     certificate.refresh_from_db()
     assert (certificate.release, certificate.revoked_at) == (first, None)
 

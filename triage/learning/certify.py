@@ -207,6 +207,7 @@ def _record(
     """Keep the verdict, and the certificate where there is one."""
     with transaction.atomic():
         Registration.objects.filter(pk=registration.pk).update(opened_at=at, verdict=verdict.as_dict())
+        registration.refresh_from_db()
         if not verdict.certified or verdict.threshold is None:
             lifecycle.record(row=registration, event="refused", at=at, actor=ACTOR, reason=verdict.sentence)
             made = None
