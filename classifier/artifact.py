@@ -91,7 +91,8 @@ def read_manifest(folder: Path, *, key: bytes) -> Manifest:
     """The manifest, its signature checked; the files themselves are not read."""
     values = _manifest_values(folder)
     signature = values.pop("hmac", None)
-    if not isinstance(signature, str) or not hmac.compare_digest(signature, _signature(values, key)):
+    expected = _signature(values, key).encode()
+    if not isinstance(signature, str) or not hmac.compare_digest(signature.encode(), expected):
         raise ArtifactError(f"the manifest of {folder.name} is not signed with this installation's key")
     if values.get("format") != FORMAT:
         raise ArtifactError(f"{folder.name} has format {values.get('format')}; this version reads {FORMAT}")
@@ -157,7 +158,7 @@ def _restored(contents: Mapping[str, bytes], binary: Path) -> ArticleClassifier:
 def _manifest_values(folder: Path) -> dict[str, Any]:
     try:
         with (folder / MANIFEST).open("rb") as file:
-            values = json.loads(file.read(_LARGEST_MANIFEST))
+            values = json.loads(file.read(_LARGEST_MANIFEST), parse_constant=_refuse_constant)
     except OSError as error:
         raise ArtifactError(f"{folder.name} has no readable {MANIFEST}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -165,6 +166,10 @@ def _manifest_values(folder: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ArtifactError(f"the manifest of {folder.name} is not a JSON object")
     return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _verified(path: Path, sha256: str) -> bytes:

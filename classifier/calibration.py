@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Scores = NDArray[np.float64]
 
@@ -36,6 +35,8 @@ def pool_weights(members: Sequence[Scores], codes: NDArray[np.intp]) -> NDArray[
     Logarithmic opinion pool (Genest and Zidek 1986) fitted as in temperature scaling (Guo et al. 2017). The problem
     is convex. A member that adds nothing gets weight 0.
     """
+    from scipy.optimize import minimize
+
     rows = np.arange(len(codes))
     truth = [scores[rows, codes].mean() for scores in members]
 
@@ -57,6 +58,8 @@ def logistic(
 
     `sample_weights` sum to 1; a small ridge (.001) keeps the weights finite where the classes separate.
     """
+    from scipy.optimize import minimize
+
     signs = np.asarray(directions)
     bounds = [(0.0 if sign > 0 else None, 0.0 if sign < 0 else None) for sign in directions]
 

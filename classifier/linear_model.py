@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.svm import LinearSVC
 
 LONGEST_TOKEN = 64
 _SIZES = range(2, 6)
@@ -115,6 +113,10 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def fit(self, lines: Sequence[str], labels: Sequence[str]) -> Self:
         """Train on clean lines (never raw text) and their labels (at least two different ones)."""
+        # Only training needs them; a child process that classifies one ticket starts sooner without.
+        from sklearn.naive_bayes import MultinomialNB
+        from sklearn.svm import LinearSVC
+
         self.features_ = NgramFeatures.learn(lines, min_rows=self.min_rows)
         X, y = self.features_.transform(lines), np.asarray(labels, dtype=str)
         # Crammer and Singer's joint machine is faster here than one machine a class, and better.
