@@ -30,7 +30,7 @@ class Writeback(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     claim_until = models.DateTimeField(null=True)
-    next_at = models.DateTimeField(db_index=True)
+    next_at = models.DateTimeField()
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True)
 
@@ -38,6 +38,7 @@ class Writeback(models.Model):
 
     class Meta:
         constraints = [one_of("status", WritebackStatus)]
+        indexes = [models.Index(fields=["status", "next_at"], name="writeback_due")]
 
     def __str__(self) -> str:
         return self.key

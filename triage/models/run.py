@@ -75,11 +75,10 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["id"],
-                condition=Q(status__in=["requested", "claimed", "starting"]),
-                name="run_under_way",
-            ),
+            # whole, since SQLite uses no partial index for a list of values: recovery asks every second
+            models.Index(fields=["status", "claim_until"], name="run_by_status"),
+            models.Index(fields=["customer", "runbook", "finished_at"], name="run_ended"),
+            models.Index(fields=["customer", "runbook", "started_at"], name="run_started"),
         ]
 
     def __str__(self) -> str:
@@ -127,6 +126,7 @@ class Approval(models.Model):
             ),
             models.CheckConstraint(condition=Q(people_needed__in=[1, 2]), name="approval_people_1_or_2"),
         ]
+        indexes = [models.Index(fields=["status", "expires_at"], name="approval_by_status")]
 
     def __str__(self) -> str:
         return f"approval of {self.runbook} for {self.ticket_id}"

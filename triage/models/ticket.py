@@ -85,6 +85,8 @@ class Ticket(models.Model):
         ]
         indexes = [
             models.Index(fields=["id"], condition=Q(status="received"), name="ticket_waits_for_model"),
+            models.Index(fields=["status", "changed_at"], name="ticket_by_status"),
+            models.Index(fields=["id"], condition=Q(waiting_update__isnull=False), name="ticket_has_update"),
             models.Index(fields=["customer", "status", "due_at", "id"], name="ticket_queue"),
             models.Index(fields=["customer", "text_hash"], name="ticket_text"),
         ]
