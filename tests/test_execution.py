@@ -21,6 +21,7 @@ from triage.models import (
     Mode,
     Notification,
     Registration,
+    Release,
     Run,
     RunbookState,
     Ticket,
@@ -82,7 +83,7 @@ class Scene:
 
 
 def certificate(customer: Customer, *, at: datetime) -> Certificate:
-    release = factories.release(customer)
+    release = factories.release(customer, status=Release.Status.IN_FORCE)
     common: dict[str, Any] = {
         "customer": customer, "release": release, "gate": "0" * 64, "runbooks": ["unlock_account"], "alpha": 0.05,
         "delta": 0.004, "basis": "history",

@@ -5,7 +5,6 @@ import json
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
 
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
@@ -70,13 +69,18 @@ def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime)
     return approval
 
 
+def lock(approval: Approval) -> None:
+    """Lock the ticket before its approval: intake locks in the same order."""
+    Ticket.objects.select_for_update().get(pk=approval.ticket_id)
+
+
 def grant(approval: Approval, *, person: Person, at: datetime) -> bool:
     """Record one person's yes; True when that was the last one needed. Raises ApprovalRefused with the reason."""
     _check(approval, person=person, at=at)
     if approval.people_needed == 2 and approval.first_person_id is None:
-        won = Approval.objects.filter(
-            pk=approval.pk, status=Approval.Status.ASKED, first_person__isnull=True
-        ).update(first_person=person)
+        won = Approval.objects.filter(pk=approval.pk, status=Approval.Status.ASKED, first_person__isnull=True).update(
+            first_person=person
+        )
         if not won:
             raise ApprovalRefused("Somebody else answered at the same moment. Reload the page.")
         lifecycle.record(row=approval, event="first yes", at=at, actor=f"person:{person.pk}")
@@ -98,13 +102,14 @@ def refuse(approval: Approval, *, person: Person, reason: str, at: datetime) -> 
     """Record a no; the ticket goes to a person. Raises ApprovalRefused with the reason."""
     _check(approval, person=person, at=at)
     with transaction.atomic():
+        lock(approval)
         won = lifecycle.advance(
             Approval.objects.filter(pk=approval.pk, status=Approval.Status.ASKED),
             to=Approval.Status.REFUSED,
             at=at,
             actor=f"person:{person.pk}",
             reason=reason,
-            changes={"answered_at": at, "first_person": F("first_person"), "refusal": reason[:500]},
+            changes={"answered_at": at, "refusal": reason[:500]},
         )
         if not won:
             raise ApprovalRefused("This request was answered meanwhile. Reload the page.")
@@ -124,6 +129,8 @@ def still_bound(approval: Approval, *, at: datetime) -> str | None:
         return "The runbook is no longer there."
     if approval.expires_at < at:
         return "The approval has expired."
+    if not approval.decision.in_force:
+        return "The ticket has changed since the approval was asked for."
     target = target_for(approval.customer, runbook)
     if binding(runbook, parameters=approval.parameters, target=target) != approval.binding:
         return "The runbook or its target has changed since the approval was asked for."
@@ -132,21 +139,28 @@ def still_bound(approval: Approval, *, at: datetime) -> str | None:
 
 def expire(*, at: datetime) -> int:
     """Requests that nobody answered in time go to a person; how many."""
+    due = Approval.objects.filter(status=Approval.Status.ASKED, expires_at__lt=at)
+    return sum(_expire(approval, at=at) for approval in due)
+
+
+def _expire(approval: Approval, *, at: datetime) -> int:
     with transaction.atomic():
-        due = lifecycle.advance(
-            Approval.objects.filter(status=Approval.Status.ASKED, expires_at__lt=at),
+        lock(approval)
+        won = lifecycle.advance(
+            Approval.objects.filter(pk=approval.pk, status=Approval.Status.ASKED),
             to=Approval.Status.EXPIRED,
             at=at,
             actor="system:recovery",
         )
-        lifecycle.advance(
-            Ticket.objects.filter(approvals__in=due, status=Ticket.Status.WAITING_APPROVAL),
-            to=Ticket.Status.NEEDS_REVIEW,
-            at=at,
-            actor="system:recovery",
-            reason="Nobody answered the request for approval within 24 hours.",
-        )
-    return len(due)
+        if won:
+            lifecycle.advance(
+                Ticket.objects.filter(pk=approval.ticket_id, status=Ticket.Status.WAITING_APPROVAL),
+                to=Ticket.Status.NEEDS_REVIEW,
+                at=at,
+                actor="system:recovery",
+                reason="Nobody answered the request for approval within 24 hours.",
+            )
+    return len(won)
 
 
 def _check(approval: Approval, *, person: Person, at: datetime) -> None:

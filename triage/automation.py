@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from runbooks import limits
 from runbooks.base import Runbook
@@ -24,7 +24,7 @@ from triage.models import (
 )
 from triage.targets import directory, object_of, target_for
 
-__all__ = ["directory", "grant", "obstacle", "request", "settle", "target_for"]
+__all__ = ["directory", "grant", "lock", "obstacle", "request", "settle", "target_for"]
 
 STORM_WINDOW = timedelta(minutes=10)
 CIRCUIT_LOOKBACK = 200  # ended runs that are looked at: more than any circuit's window
@@ -45,7 +45,6 @@ def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | Non
     if state and not state.enabled:
         return "This runbook is switched off."
     runs = Run.objects.of(customer).filter(runbook=runbook.key)
-    ended = runs.filter(finished_at__isnull=False).order_by("-finished_at")[:CIRCUIT_LOOKBACK]
     allowed = runbook.limits
     if state and state.runs_an_hour is not None:
         allowed = allowed.model_copy(update={"runs_an_hour": state.runs_an_hour})
@@ -53,7 +52,7 @@ def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | Non
         allowed,
         starts=list(runs.filter(started_at__gt=at - limits.HOUR).values_list("started_at", flat=True)),
         running=runs.filter(status__in=[Run.Status.STARTING, Run.Status.UNKNOWN]).count(),
-        finished=[limits.Finished(at=run.finished_at or at, status=_status_of(run)) for run in ended],
+        finished=_finished(customer, runbook),
         closed_at=state.circuit_closed_at if state else None,
         at=at,
     )
@@ -68,12 +67,15 @@ def request(
     Returns the run that was requested, None where the ticket went another way. Doing it again changes nothing.
     """
     runbook = RUNBOOKS[decision.runbook]
-    existing = Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).first()
-    if existing:
-        return None
+    if Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).exists():
+        if ordered_by is None:
+            return None
+        Ticket.objects.filter(pk=ticket.pk).update(occasion=F("occasion") + 1)  # a person's word is a new occasion
+        ticket.refresh_from_db(fields=["occasion"])
     target = target_for(decision.customer, runbook)
     if target is None:
-        _to_person(ticket, at=at, actor=actor, reason=f"No single {runbook.target_kind} is set up for {runbook.title}.")
+        missing = f"No single {runbook.target_kind} is set up for {runbook.title}."
+        _to_person(ticket, decision, at=at, actor=actor, reason=missing)
         return None
     run = Run(
         customer=decision.customer,
@@ -89,32 +91,42 @@ def request(
         ordered_by=ordered_by,
         requested_at=at,
     )
-    storm = _storm_run(run, ticket=ticket, at=at)
-    if storm:
-        _link(ticket, storm, at=at, actor=actor)
-        return None
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-            queued = lifecycle.advance(
-                Ticket.objects.filter(pk=ticket.pk, text_hash=decision.text_hash),
-                to=Ticket.Status.QUEUED,
-                at=at,
-                actor=actor,
-                reason=decision.reason,
-            )
-            if not queued:  # the ticket left the state that the decision was made in
-                transaction.set_rollback(True)
-    except IntegrityError:
-        busy = f"Another run on {run.target_object} is under way; look at its outcome first."
-        _to_person(ticket, at=at, actor=actor, reason=busy)
-        return None
-    return run if queued else None
+    return run if _queue_or_link(run, at=at, actor=actor) else None
+
+
+def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
+    """Whether the run is queued; else its ticket went with its storm's run, to a person, or had moved on."""
+    ticket, decision = run.ticket, run.decision
+    assert decision is not None  # noqa: S101 - `request` makes every run from a decision
+    for _ in range(2):  # another worker may queue an equal alert's run between the look and the insert
+        storm = None if run.ordered_by_id else _storm_run(run, ticket=ticket)
+        if storm:
+            _link(ticket, storm, at=at, actor=actor)
+            return False
+        try:
+            with transaction.atomic():
+                run.save(force_insert=True)
+                queued = lifecycle.advance(
+                    Ticket.objects.filter(pk=ticket.pk, text_hash=decision.text_hash),
+                    to=Ticket.Status.QUEUED,
+                    at=at,
+                    actor=actor,
+                    reason=decision.reason,
+                )
+                if not queued:  # the ticket left the state that the decision was made in
+                    transaction.set_rollback(True)
+                return bool(queued)
+        except IntegrityError:
+            run.pk = None
+    busy = f"Another run on {run.target_object} is under way; look at its outcome first."
+    _to_person(ticket, decision, at=at, actor=actor, reason=busy)
+    return False
 
 
 def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
     """One person's yes; after the last one needed the run is requested. Raises ApprovalRefused with the reason."""
     with transaction.atomic():
+        approvals.lock(approval)
         if not approvals.grant(approval, person=person, at=at):
             return None
         approval.refresh_from_db()
@@ -130,6 +142,12 @@ def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
         )
 
 
+def lock(run: Run) -> None:
+    """Lock the tickets that this run's fate moves, before the run itself: intake locks in the same order."""
+    mine = Ticket.objects.filter(Q(pk=run.ticket_id) | Q(linked_run=run))
+    list(mine.order_by("pk").select_for_update().values_list("pk"))
+
+
 def settle(run: Run, *, at: datetime, actor: str) -> None:
     """Carry an ended run's outcome to its ticket and the tickets linked to it; inside the caller's transaction."""
     good = run.status == Run.Status.SUCCEEDED
@@ -143,6 +161,15 @@ def settle(run: Run, *, at: datetime, actor: str) -> None:
         _tell_itsm(run, moved, at=at)
     elif run.status != Run.Status.VOID:
         _tell_people(run, at=at)
+        _tell_of_circuit(run, at=at)
+
+
+def _finished(customer: Customer, runbook: Runbook) -> list[limits.Finished]:
+    """The runbook's latest ended runs at the customer, for its circuit."""
+    ended = Run.objects.of(customer).filter(runbook=runbook.key, finished_at__isnull=False).order_by("-finished_at")
+    # an output may have a megabyte
+    rows = ended.only("status", "phases", "finished_at")[:CIRCUIT_LOOKBACK]
+    return [limits.Finished(at=run.finished_at, status=_status_of(run)) for run in rows if run.finished_at]
 
 
 def _status_of(run: Run) -> RunnerStatus:
@@ -152,19 +179,24 @@ def _status_of(run: Run) -> RunnerStatus:
     return ENDED[run.status]
 
 
-def _storm_run(run: Run, *, ticket: Ticket, at: datetime) -> Run | None:
-    """The run that already answers this ticket's storm: same cause, same runbook and target, still fresh."""
+def _storm_run(run: Run, *, ticket: Ticket) -> Run | None:
+    """The run that already answers this ticket's storm: same cause, same runbook and target, still fresh.
+
+    A run that ended before the alert was raised does not answer it: the trouble is back.
+    """
     if ticket.actor != Ticket.Actor.MACHINE:
         return None
+    ahead = Q(status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING])
+    done = Q(status=Run.Status.SUCCEEDED, finished_at__gte=ticket.created_at)
     return (
         Run.objects.of(run.customer)
         .filter(
+            ahead | done,
             ticket__storm_key=ticket.storm_key,
             runbook=run.runbook,
             target=run.target,
             target_object=run.target_object,
-            requested_at__gt=at - STORM_WINDOW,
-            status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING, Run.Status.SUCCEEDED],
+            requested_at__gt=run.requested_at - STORM_WINDOW,
         )
         .exclude(ticket=ticket)
         .order_by("-requested_at")
@@ -172,6 +204,7 @@ def _storm_run(run: Run, *, ticket: Ticket, at: datetime) -> Run | None:
     )
 
 
+@transaction.atomic
 def _link(ticket: Ticket, run: Run, *, at: datetime, actor: str) -> None:
     moved = lifecycle.advance(
         Ticket.objects.filter(pk=ticket.pk),
@@ -186,14 +219,28 @@ def _link(ticket: Ticket, run: Run, *, at: datetime, actor: str) -> None:
         settle(run, at=at, actor=actor)
 
 
-def _to_person(ticket: Ticket, *, at: datetime, actor: str, reason: str) -> None:
+def _to_person(ticket: Ticket, decision: Decision, *, at: datetime, actor: str, reason: str) -> None:
+    """Only from where the decision was made: a ticket with a new text waits for the model again."""
     lifecycle.advance(
-        Ticket.objects.filter(pk=ticket.pk), to=Ticket.Status.NEEDS_REVIEW, at=at, actor=actor, reason=reason
+        Ticket.objects.filter(
+            pk=ticket.pk,
+            text_hash=decision.text_hash,
+            status__in=[Ticket.Status.CLASSIFIED, Ticket.Status.WAITING_APPROVAL],
+        ),
+        to=Ticket.Status.NEEDS_REVIEW,
+        at=at,
+        actor=actor,
+        reason=reason,
     )
 
 
+def _title(run: Run) -> str:
+    """The runbook's title; its key where a later version of the product no longer has it."""
+    return RUNBOOKS[run.runbook].title if run.runbook in RUNBOOKS else run.runbook
+
+
 def _tell_itsm(run: Run, tickets: list[int], *, at: datetime) -> None:
-    title = RUNBOOKS[run.runbook].title
+    title = _title(run)
     Writeback.objects.bulk_create(
         [
             Writeback(
@@ -217,8 +264,33 @@ def _tell_people(run: Run, *, at: datetime) -> None:
         defaults={
             "customer": run.customer,
             "kind": f"run_{run.status}",
-            "text": f"{RUNBOOKS[run.runbook].title}: {run.get_status_display().lower()}. {run.reason}"[:1000],
+            "text": f"{_title(run)}: {run.get_status_display().lower()}. {run.reason}"[:1000],
             "link": f"/tickets/{run.ticket.uuid}/",
             "created_at": at,
         },
     )
+
+
+def _tell_of_circuit(run: Run, *, at: datetime) -> None:
+    """Where this run opened its runbook's circuit somebody must close it, and so must hear of it."""
+    runbook = RUNBOOKS.get(run.runbook)
+    if runbook is None:
+        return
+    # the last failures may be recorded by several workers at one moment: each must see the others'
+    Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
+    state = RunbookState.objects.of(run.customer).filter(runbook=run.runbook).first()
+    found = limits.circuit(
+        runbook.limits, _finished(run.customer, runbook), closed_at=state.circuit_closed_at if state else None
+    )
+    if found.open and found.since:
+        Notification.objects.get_or_create(
+            key=f"circuit-{run.customer_id}-{run.runbook}-{found.since.isoformat()}",
+            defaults={
+                "customer": run.customer,
+                "kind": "circuit_open",
+                "text": f"{runbook.title} no longer starts: {found.wrong} of its last {found.of} runs went wrong. "
+                "Look at them, then close the circuit.",
+                "link": f"/tickets/{run.ticket.uuid}/",
+                "created_at": at,
+            },
+        )

@@ -5,10 +5,11 @@ lake, commit STARTING, act, record. A run lost after STARTING is UNKNOWN and goe
 """
 
 import logging
+import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -20,13 +21,17 @@ from triage import approvals, automation, itsm, lifecycle
 from triage.environment import environment
 from triage.lake import here, layout
 from triage.lake.store import AlreadyThere, LakeError
-from triage.models import Approval, Customer, Mode, Run, Ticket
+from triage.models import Approval, Certificate, Customer, Draw, Mode, Release, Run, Ticket
 from triage.targets import settings_of
 
 log = logging.getLogger(__name__)
 ACTOR = "system:automation"
 MARGIN = timedelta(seconds=30)
-TRIES = 3
+HOLD = timedelta(seconds=5)
+NO_ANSWER = timedelta(seconds=10)
+RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries to record an outcome; together shorter than MARGIN, after which the run counts as lost."""
+
 FINAL = {
     "succeeded": Run.Status.SUCCEEDED,
     "refused": Run.Status.FAILED,
@@ -39,33 +44,44 @@ FINAL = {
 
 def execute(run_id: int, *, at: datetime) -> bool:
     """Execute the run unless somebody else has it or something forbids it now; True where it was started here."""
+    if _held(run_id, at=at):
+        return False
     run = _claim(run_id, at=at)
     if run is None:
         return False
     runbook = RUNBOOKS.get(run.runbook)
     if runbook is None or runbook.action_digest != run.action_digest:
         return _void(run, at=at, reason="The runbook has changed since this run was decided.")
+    target = settings_of(run.target)  # whatever is wrong with it is found before anything counts as started
     try:
-        late = _too_late(run, runbook, at=at)
+        late = _too_late(run, at=at) or _itsm_says_no(run, runbook)
     except itsm.ReadFailed as error:
-        return _put_back(run, at=at, seconds=10, reason=f"The ITSM could not be asked: {error}", counts=False)
+        return _put_back(run, until=at + NO_ANSWER, reason=f"The ITSM could not be asked: {error}")
     if late:
         return _void(run, at=at, reason=late)
-    if held := automation.obstacle(customer=run.customer, runbook=runbook, at=at):
-        return _put_back(run, at=at, seconds=5, reason=held, counts=False)
     if not _claim_in_lake(run, at=at) or not _commit_starting(run, runbook):
         return False
-    outcome = RUNNERS[runbook.runner](
-        runbook,
-        parameters=run.parameters,
-        target=settings_of(run.target),
-        run_id=str(run.uuid),
-    )
-    _record(run, outcome, at=timezone.now())
+    outcome = RUNNERS[runbook.runner](runbook, parameters=run.parameters, target=target, run_id=str(run.uuid))
+    _record_surely(run, outcome)
     return True
 
 
+def _held(run_id: int, *, at: datetime) -> bool:
+    """Whether a switch, window or limit is in the way. The run then rests a little: no try, and no line in the log."""
+    run = Run.objects.filter(pk=run_id, status=Run.Status.REQUESTED).select_related("customer").first()
+    runbook = RUNBOOKS.get(run.runbook) if run else None
+    if run is None or runbook is None:
+        return False
+    held = automation.obstacle(customer=run.customer, runbook=runbook, at=at)
+    if held:
+        waiting = Run.objects.filter(pk=run_id, status=Run.Status.REQUESTED, fence=run.fence)
+        waiting.update(hold_until=at + HOLD, reason=held[:1000])
+    return held is not None
+
+
+@transaction.atomic
 def _claim(run_id: int, *, at: datetime) -> Run | None:
+    """Claim the run; read in the same transaction, so that the fencing number is this claim's own."""
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=at)
     won = lifecycle.advance(
         Run.objects.filter(free, pk=run_id, status=Run.Status.REQUESTED),
@@ -79,7 +95,13 @@ def _claim(run_id: int, *, at: datetime) -> Run | None:
             "hold_until": None,
         },
     )
-    return Run.objects.select_related("customer", "ticket", "target", "decision").get(pk=run_id) if won else None
+    return _loaded(run_id) if won else None
+
+
+def _loaded(run_id: int) -> Run:
+    related = ("customer", "ticket__source", "target", "decision__certificate")
+    run: Run = Run.objects.select_related(*related).get(pk=run_id)
+    return run
 
 
 def _mine(run: Run, status: str) -> Q:
@@ -87,65 +109,94 @@ def _mine(run: Run, status: str) -> Q:
     return Q(pk=run.pk, status=status, fence=run.fence)
 
 
-def _too_late(run: Run, runbook: Runbook, *, at: datetime) -> str | None:
+def _too_late(run: Run, *, at: datetime) -> str | None:
     """Look again at everything that may have changed since the decision; why the run must not start, or None."""
     ticket, decision = run.ticket, run.decision
     if ticket.status != Ticket.Status.QUEUED:
         return "The ticket has moved on since this run was requested."
     if ticket.text_hash != run.text_hash:
         return "The ticket's text has changed since this run was decided."
-    if decision is None or run.ordered_by_id:
-        return _approval_gone(run, at=at)
-    if not decision.in_force or (decision.expires_at and decision.expires_at < at):
+    if decision is None or not decision.in_force:
+        return "The decision has expired or another one took its place."
+    if run.ordered_by_id:
+        return _word_gone(run, at=at)
+    if decision.expires_at is None or decision.expires_at < at:
         return "The decision has expired."
-    certificate = decision.certificate
-    if certificate is None or certificate.revoked_at or certificate.expires_at < at:
-        return "The certificate is no longer valid."
     if not Customer.objects.filter(pk=run.customer_id, mode=Mode.AUTOMATE).exists():
         return "The customer no longer allows runs without a person."
-    return _itsm_says_no(ticket, runbook)
+    if Draw.objects.filter(ticket=ticket, purpose=Draw.Purpose.HOLDOUT).exists():
+        return "The ticket was drawn for a person to answer first."
+    return _uncertified(decision.certificate, run, at=at)
 
 
-def _approval_gone(run: Run, *, at: datetime) -> str | None:
-    if run.decision_id is None:
-        return None
-    granted = (
-        Approval.objects.filter(ticket=run.ticket, decision=run.decision, status=Approval.Status.GRANTED)
-        .order_by("-answered_at")
-        .first()
-    )
-    return approvals.still_bound(granted, at=at) if granted else None
+def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> str | None:
+    if certificate is None or certificate.revoked_at or certificate.expires_at < at:
+        return "The certificate is no longer valid."
+    if run.runbook not in certificate.runbooks:
+        return "The certificate does not cover this runbook."
+    in_force = Release.objects.filter(pk=certificate.release_id, status=Release.Status.IN_FORCE)
+    return None if in_force.exists() else "Another model is in force than the one that the certificate is for."
 
 
-def _itsm_says_no(ticket: Ticket, runbook: Runbook) -> str | None:
-    """Ask the ITSM itself where it can be asked; a source that cannot be read may automate the low tier only."""
+def _word_gone(run: Run, *, at: datetime) -> str | None:
+    """A person's order or approval is good for half an hour, and an approval for exactly what was approved."""
+    if run.requested_at + approvals.GRANTED_FOR < at:
+        return "The run could not start within half an hour of a person's word."
+    asked = Approval.objects.filter(decision=run.decision_id).order_by("-pk").first()
+    if asked is None:
+        return None  # ordered, and in no need of another person
+    if asked.status != Approval.Status.GRANTED:
+        return "The approval no longer stands."
+    return approvals.still_bound(asked, at=at)
+
+
+def _itsm_says_no(run: Run, runbook: Runbook) -> str | None:
+    """Ask the ITSM itself where it can be asked; without that and a person's word only the low tier runs."""
+    ticket = run.ticket
     seen = itsm.SOURCES[ticket.source.kind].read(ticket.source, ticket.external_id)
     if seen is None:
-        return None if runbook.tier == "low" else "This source cannot be asked again, so only low-risk runbooks run."
+        may = runbook.tier == "low" or run.ordered_by_id
+        return None if may else "This source cannot be asked again, so only low-risk runbooks run."
     if seen.closed:
         return "The ticket was closed or taken elsewhere in the ITSM meanwhile."
-    return "The ticket's text has changed in the ITSM meanwhile." if seen.text_hash != ticket.text_hash else None
+    if seen.text_hash != ticket.text_hash:
+        return "The ticket's text has changed in the ITSM meanwhile."
+    now, then = seen.incoming.status.strip(), ticket.itsm_status.strip()
+    if now and then and now.casefold() != then.casefold():
+        return f"The ticket's status has changed in the ITSM meanwhile, from {then} to {now}."
+    return None
 
 
 def _claim_in_lake(run: Run, *, at: datetime) -> bool:
     """One object for one start, ever: it outlives a database that was restored to an older state."""
     key = layout.claim_key(str(run.ticket.source.uuid), run.ticket.external_id, run.runbook, run.occasion)
-    store = here.store()
     mine = str(run.uuid).encode()
     try:
-        store.put(key, mine, if_absent=True)
-    except AlreadyThere:
-        if store.get(key) != mine:
-            return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
+        store = here.store()
+        try:
+            store.put(key, mine, if_absent=True)
+        except AlreadyThere:
+            if store.get(key) != mine:
+                return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
     except LakeError as error:
-        return _put_back(run, at=at, seconds=10, reason=f"The lake does not answer: {error}", counts=False)
+        return _put_back(run, until=at + NO_ANSWER, reason=f"The lake does not answer: {error}")
     return True
 
 
 def _commit_starting(run: Run, runbook: Runbook) -> bool:
-    """STARTING is committed before anything is touched, with the ticket's RUNNING in the same transaction."""
+    """STARTING is committed before anything is touched, with the ticket's RUNNING in the same transaction.
+
+    The customer's starts come one by one: under its lock the grounds, switch and limits are looked at once more, so
+    that two workers never start the last run that a limit allows, and nothing starts once a switch is off.
+    """
     at = timezone.now()
     with transaction.atomic():
+        automation.lock(run)
+        Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
+        if late := _too_late(_loaded(run.pk), at=at):
+            return _void(run, at=at, reason=late)
+        if held := automation.obstacle(customer=run.customer, runbook=runbook, at=at):
+            return _put_back(run, until=at + HOLD, reason=held)
         won = lifecycle.advance(
             Run.objects.filter(_mine(run, Run.Status.CLAIMED)),
             to=Run.Status.STARTING,
@@ -153,20 +204,32 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
             actor=ACTOR,
             changes={"started_at": at, "claim_until": at + timedelta(seconds=runbook.longest_seconds) + MARGIN},
         )
-        if won and not lifecycle.advance(
-            Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.QUEUED, text_hash=run.text_hash),
-            to=Ticket.Status.RUNNING,
-            at=at,
-            actor=ACTOR,
-            reason=f"{runbook.title} is running.",
-        ):
-            transaction.set_rollback(True)
-            won = []
+        if won:
+            lifecycle.advance(
+                Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.QUEUED),
+                to=Ticket.Status.RUNNING,
+                at=at,
+                actor=ACTOR,
+                reason=f"{runbook.title} is running.",
+            )
     return bool(won)
+
+
+def _record_surely(run: Run, outcome: Outcome) -> None:
+    """Record an outcome that is known: a database that restarts meanwhile must not make it an unknown one."""
+    for pause in RECORD_PAUSES:
+        try:
+            return _record(run, outcome, at=timezone.now())
+        except (OperationalError, InterfaceError) as error:
+            log.warning("run %s ended as %s and is not recorded yet: %s", run.uuid, outcome.status, error)
+            connection.close()
+            time.sleep(pause)
+    return _record(run, outcome, at=timezone.now())
 
 
 def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
     with transaction.atomic():
+        automation.lock(run)
         won = lifecycle.advance(
             Run.objects.filter(_mine(run, Run.Status.STARTING)),
             to=FINAL[outcome.status],
@@ -188,6 +251,7 @@ def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
 
 def _void(run: Run, *, at: datetime, reason: str) -> bool:
     with transaction.atomic():
+        automation.lock(run)
         if lifecycle.advance(
             Run.objects.filter(_mine(run, Run.Status.CLAIMED)), to=Run.Status.VOID, at=at, actor=ACTOR, reason=reason
         ):
@@ -196,14 +260,14 @@ def _void(run: Run, *, at: datetime, reason: str) -> bool:
     return False
 
 
-def _put_back(run: Run, *, at: datetime, seconds: int, reason: str, counts: bool) -> bool:
-    """Back to REQUESTED for a while; holds by switch, window or limit are no tries."""
+def _put_back(run: Run, *, until: datetime, reason: str) -> bool:
+    """Back to REQUESTED until then; holds by switch, window, limit or somebody who does not answer are no tries."""
     lifecycle.advance(
         Run.objects.filter(_mine(run, Run.Status.CLAIMED)),
         to=Run.Status.REQUESTED,
-        at=at,
+        at=timezone.now(),
         actor=ACTOR,
         reason=reason,
-        changes={"hold_until": at + timedelta(seconds=seconds), "attempts": F("attempts") - (0 if counts else 1)},
+        changes={"hold_until": until, "attempts": F("attempts") - 1},
     )
     return False

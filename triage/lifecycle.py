@@ -14,6 +14,7 @@ from django.db.models import Case, QuerySet, Value, When
 from triage.models import Approval, AuditEvent, Delivery, Release, Run, Ticket
 
 T, R = Ticket.Status, Run.Status
+LONGEST_REASON = 1000
 
 TICKET: Mapping[str, frozenset[str]] = {
     T.RECEIVED: frozenset({T.CLASSIFIED, T.NEEDS_REVIEW, T.WITHDRAWN}),
@@ -91,6 +92,8 @@ def advance(
     columns to set in the same UPDATE. Rows in a status that does not lead to `to` stay untouched. `reason` is one for
     all rows, or one for each primary key.
     """
+    if isinstance(reason, str):
+        reason = reason[:LONGEST_REASON]  # with another program's error in it, it may be of any length
     table = TABLES[rows.model]
     allowed = [status for status, onward in table.items() if to in onward]
     if not allowed:
@@ -163,7 +166,7 @@ def record(*, row: models.Model, event: str, at: datetime, actor: str, reason: s
         event=event,
         after=after,
         actor=actor,
-        reason=reason[:1000],
+        reason=reason[:LONGEST_REASON],
     )
 
 

@@ -28,9 +28,10 @@ def directory(target: Target) -> SqliteDirectory | None:
 def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket) -> str:
     """What on the target the run would work on: two runs on one object never live at the same moment.
 
-    A runbook that takes no account works on nothing shared, so its object is the ticket itself.
+    A runbook that takes no account works on nothing shared, so its object is the ticket itself, or the storm: equal
+    alerts never run side by side.
     """
     for parameter in runbook.parameters:
         if parameter.kind == "account" and parameters.get(parameter.name):
             return parameters[parameter.name]
-    return f"ticket {ticket.pk}"
+    return f"alert {ticket.storm_key[:16]}" if ticket.actor == Ticket.Actor.MACHINE else f"ticket {ticket.pk}"
