@@ -15,7 +15,8 @@ POOLS: Mapping[str, tuple[tuple[str, ...], int]] = {
     # name -> (queues, processes); production runs one pool for each queue, on as many hosts as needed
     "classify": (("classify",), 1),
     "runbooks": (("runbooks",), 2),
-    "background": (("landing", "writeback", "learning"), 2),
+    "background": (("landing", "writeback"), 2),
+    "learning": (("learning",), 1),  # of its own: a training takes long, and nobody's answer may wait for it
 }
 
 
@@ -168,13 +169,15 @@ def supervisor(*, port: int, parts: Embedded | None) -> Supervisor:
 
 def _stale() -> set[str]:
     """Children whose queues have fallen silent."""
-    from django.db import Error
+    from django.db import Error, close_old_connections
     from django.utils import timezone
 
     from triage import recovery
 
+    close_old_connections()  # this process lives through many restarts of the database
     try:
         silent = recovery.silent_queues(at=timezone.now())
     except Error:  # a database that does not answer says nothing about the workers
         return set()
-    return {name for name, (queues, _) in POOLS.items() if silent.intersection(queues)}
+    reconciler = {"reconcile"} if recovery.RECONCILER in silent else set()
+    return reconciler | {name for name, (queues, _) in POOLS.items() if silent.intersection(queues)}

@@ -5,16 +5,20 @@ import signal
 import threading
 import time
 import uuid
+from typing import TypeAlias
 
-from django.db import OperationalError, close_old_connections
+from django.db import Error, close_old_connections
 from django.utils import timezone
 
 from triage import bell, recovery
+from triage.celery import POOLS
 from triage.environment import environment
 
 log = logging.getLogger(__name__)
+Bell: TypeAlias = tuple[str, tuple[int, ...]]
 BEAT_SECONDS = 20.0
-QUEUES = ("classify", "runbooks", "landing", "writeback", "learning")
+AGAIN_SECONDS = 15.0
+"""A bell for one row is not rung again sooner: while it waits for a worker, the broker must not fill with its likes."""
 
 
 def run() -> None:
@@ -24,25 +28,30 @@ def run() -> None:
         signal.signal(number, lambda *_: stop.set())
     holder = uuid.uuid4()
     next_beat = time.monotonic()
+    rung: dict[Bell, float] = {}
     while not stop.is_set():
         close_old_connections()
         try:
             if recovery.hold_lease(holder, at=timezone.now()):
-                once()
+                once(rung)
                 if time.monotonic() >= next_beat:
                     next_beat = time.monotonic() + BEAT_SECONDS
-                    for queue in QUEUES:
+                    for queue in POOLS:
                         bell.ask_for_beat(queue)
-        except OperationalError:
+        except Error:
             log.exception("the database does not answer; the next sweep tries again")
-        stop.wait(environment().reconcile_seconds)
+        stop.wait(min(environment().reconcile_seconds, BEAT_SECONDS))
 
 
-def once() -> recovery.Sweep:
-    """One sweep and its bells."""
+def once(rung: dict[Bell, float] | None = None) -> recovery.Sweep:
+    """One sweep and its bells; `rung` remembers from sweep to sweep when a bell for one row was last rung."""
     found = recovery.sweep(at=timezone.now())
+    rung, now = {} if rung is None else rung, time.monotonic()
+    for one in [one for one, then in rung.items() if now - then > AGAIN_SECONDS]:
+        del rung[one]
     for task, arguments in found.bells:
-        bell.ring_now(task, *arguments)
+        if (task, arguments) not in rung and bell.ring_now(task, *arguments) and arguments:
+            rung[task, arguments] = now
     if found.unknown or found.returned or found.handed_over:
         log.warning(
             "%s runs unknown, %s claims returned, %s rows handed over", found.unknown, found.returned, found.handed_over

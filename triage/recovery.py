@@ -4,22 +4,43 @@
 broker is the very thing that it distrusts.
 """
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import Exists, F, OuterRef, Q
 
 from runbooks.runners import python
 from triage import approvals, automation, intake, lifecycle
-from triage.models import Delivery, DeliveryKey, Job, Label, Run, Ticket, WorkerBeat, Writeback
+from triage.celery import POOLS
+from triage.models import (
+    Approval,
+    Certificate,
+    Delivery,
+    DeliveryKey,
+    Job,
+    Label,
+    Notification,
+    Release,
+    Run,
+    Ticket,
+    WorkerBeat,
+    Writeback,
+)
 
+log = logging.getLogger(__name__)
 ACTOR = "system:recovery"
 TRIES = 3
 KEYS_KEPT = timedelta(days=30)
+KEYS_AT_ONCE = 1000
+RUNS_AT_ONCE = 200
 LEASE = timedelta(seconds=30)
 SILENCE = timedelta(seconds=60)
+SETTLING = timedelta(seconds=60)
+RENEWAL = timedelta(days=14)
 RECONCILER = "reconciler"
 
 
@@ -44,16 +65,15 @@ def hold_lease(holder: UUID, *, at: datetime) -> bool:
 
 
 def sweep(*, at: datetime) -> Sweep:
-    """One pass over everything that can be stuck."""
+    """One pass over everything that can be stuck; raises OperationalError where the database does not answer."""
     found = Sweep()
-    _lost_runs(found, at=at)
-    _returned_claims(found, at=at)
-    _expired_requests(found, at=at)
-    _orphans(found, at=at)
-    found.returned += intake.apply_left_waiting(at=at)
-    found.handed_over += approvals.expire(at=at)
-    _bells(found, at=at)
-    DeliveryKey.objects.filter(seen_at__lt=at - KEYS_KEPT).delete()
+    for step in STEPS:
+        try:
+            step(found, at=at)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # one row that cannot be handled must not keep all others waiting for ever
+            log.exception("%s failed; the other steps go on", step.__name__)
     return found
 
 
@@ -61,12 +81,14 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
     """Started and never recorded: nobody knows whether it happened, so a person settles it."""
     for run in Run.objects.filter(status=Run.Status.STARTING, claim_until__lt=at):
         with transaction.atomic():
+            automation.lock(run)
             won = lifecycle.advance(
                 Run.objects.filter(pk=run.pk, status=Run.Status.STARTING, claim_until__lt=at),
                 to=Run.Status.UNKNOWN,
                 at=at,
                 actor=ACTOR,
                 reason="The worker was lost after the start. Look at the target, then say whether it happened.",
+                changes={"finished_at": at},  # from now on it counts for the circuit
             )
             if won:
                 run.refresh_from_db()
@@ -94,20 +116,22 @@ def _returned_claims(found: Sweep, *, at: datetime) -> None:
 
 
 def _expired_requests(found: Sweep, *, at: datetime) -> None:
-    """A decision is good for a while only; a run that could not start in time is decided by a person."""
-    expired = Run.objects.filter(status=Run.Status.REQUESTED, ordered_by__isnull=True, decision__expires_at__lt=at)
-    for run in expired:
-        _void(run, found, at=at, reason=f"The decision expired before the run could start. {run.reason}")
+    """A decision or a person's word is good for a while only; a run that could not start in time goes to a person."""
+    decided = Q(ordered_by__isnull=True, decision__expires_at__lt=at)
+    ordered = Q(ordered_by__isnull=False, requested_at__lt=at - approvals.GRANTED_FOR)
+    for run in Run.objects.filter(decided | ordered, status=Run.Status.REQUESTED):
+        _void(run, found, at=at, reason=f"What was decided expired before the run could start. {run.reason}")
 
 
 def _void(run: Run, found: Sweep, *, at: datetime, reason: str) -> None:
     with transaction.atomic():
+        automation.lock(run)
         won = lifecycle.advance(
             Run.objects.filter(pk=run.pk, status=run.status, fence=run.fence),
             to=Run.Status.VOID,
             at=at,
             actor=ACTOR,
-            reason=reason[:1000],
+            reason=reason,
         )
         if won:
             run.refresh_from_db()
@@ -115,23 +139,58 @@ def _void(run: Run, found: Sweep, *, at: datetime, reason: str) -> None:
             found.handed_over += 1
 
 
+def _unanswered(found: Sweep, *, at: datetime) -> None:
+    found.handed_over += approvals.expire(at=at)
+
+
 def _orphans(found: Sweep, *, at: datetime) -> None:
     """Tickets whose status promises something that no row will keep."""
     live = Exists(Run.objects.filter(ticket=OuterRef("pk"), status__in=[s.value for s in Run.LIVE]))
-    stuck = Ticket.objects.filter(changed_at__lt=at - timedelta(seconds=60))
+    asked = Exists(Approval.objects.filter(ticket=OuterRef("pk"), status=Approval.Status.ASKED))
+    T, stuck = Ticket.Status, Ticket.objects.filter(changed_at__lt=at - SETTLING)
     for rows, reason in (
-        (stuck.filter(~live, status__in=[Ticket.Status.QUEUED, Ticket.Status.RUNNING]), "Its run is gone."),
-        (stuck.filter(status=Ticket.Status.CLASSIFIED), "It was classified but never decided."),
+        (stuck.filter(~live, status__in=[T.QUEUED, T.RUNNING]), "Its run is gone."),
+        (stuck.filter(status=T.LINKED, linked_run__isnull=True), "The run that it was linked to is gone."),
+        (stuck.filter(~asked, status=T.WAITING_APPROVAL), "It was approved, but its run could not be requested."),
+        (stuck.filter(status=T.CLASSIFIED), "It was classified but never decided."),
     ):
-        moved = lifecycle.advance(rows, to=Ticket.Status.NEEDS_REVIEW, at=at, actor=ACTOR, reason=reason)
+        moved = lifecycle.advance(rows, to=T.NEEDS_REVIEW, at=at, actor=ACTOR, reason=reason)
         found.handed_over += len(moved)
-    for run in (
-        Run.objects.filter(linked_tickets__status=Ticket.Status.LINKED)
-        .exclude(status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING])
-        .distinct()
-    ):
+
+
+def _left_linked(found: Sweep, *, at: datetime) -> None:
+    """Tickets that were linked while their storm's run was just ending."""
+    under_way = [Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING]
+    left = Ticket.objects.filter(status=Ticket.Status.LINKED).exclude(linked_run__status__in=under_way)
+    for run in Run.objects.filter(pk__in=left.values("linked_run")):
         with transaction.atomic():
+            automation.lock(run)
             automation.settle(run, at=at, actor=ACTOR)
+            found.handed_over += 1
+
+
+def _left_updates(found: Sweep, *, at: datetime) -> None:
+    """Changes that came while a runbook ran whose worker died before it applied them."""
+    found.handed_over += intake.apply_left_waiting(at=at)
+
+
+def _ending_certificates(_: Sweep, *, at: datetime) -> None:
+    """People hear once of a certificate that was revoked or will soon expire: without it nothing runs by itself."""
+    ending = Q(expires_at__lt=at + RENEWAL) | Q(revoked_at__isnull=False)
+    rows = Certificate.objects.filter(ending, expires_at__gt=at, release__status=Release.Status.IN_FORCE)
+    by_key = {f"certificate-{row.uuid}-{'revoked' if row.revoked_at else 'expires'}": row for row in rows}
+    for key in by_key.keys() - set(Notification.objects.filter(key__in=by_key).values_list("key", flat=True)):
+        row = by_key[key]
+        how = f"was revoked: {row.revoked_because}" if row.revoked_at else f"expires on {row.expires_at:%Y-%m-%d}."
+        Notification.objects.get_or_create(
+            key=key,
+            defaults={
+                "customer_id": row.customer_id,
+                "kind": "certificate_revoked" if row.revoked_at else "certificate_expires",
+                "text": f"The certificate for {', '.join(row.runbooks)} {how}"[:1000],
+                "created_at": at,
+            },
+        )
 
 
 def _bells(found: Sweep, *, at: datetime) -> None:
@@ -139,21 +198,53 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     if Ticket.objects.filter(unclaimed, status=Ticket.Status.RECEIVED, customer__isnull=False).exists():
         found.bells.append(("classify_waiting", ()))
     free = Q(hold_until__isnull=True) | Q(hold_until__lte=at)
-    due = Run.objects.filter(free, status=Run.Status.REQUESTED).order_by("pk").values_list("pk", flat=True)
-    found.bells += [("execute_run", (run,)) for run in due[:200]]
+    due = Run.objects.filter(free, status=Run.Status.REQUESTED)
+    # what was never held comes first: held runs must not keep others from being rung for
+    order = due.order_by(F("hold_until").asc(nulls_first=True), "pk")
+    found.bells += [("execute_run", (run,)) for run in order.values_list("pk", flat=True)[:RUNS_AT_ONCE]]
     if any(table.objects.filter(landed_at__isnull=True).exists() for table in (Delivery, Label)):
         found.bells.append(("land_waiting", ()))
-    waiting = Writeback.objects.filter(unclaimed, status=Writeback.Status.WAITING, next_at__lte=at)
-    if waiting.exists():
+    if Writeback.objects.filter(unclaimed, status=Writeback.Status.WAITING, next_at__lte=at).exists():
         found.bells.append(("write_back", ()))
+    left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
+    jobs = Job.objects.filter(left, kind="train", customer__isnull=False).order_by("pk")
+    found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
+
+
+def _old_keys(_: Sweep, *, at: datetime) -> None:
+    """Some at a time: one statement over millions would run into the database's time limit."""
+    old = DeliveryKey.objects.filter(seen_at__lt=at - KEYS_KEPT).order_by("seen_at").values_list("pk", flat=True)
+    DeliveryKey.objects.filter(pk__in=list(old[:KEYS_AT_ONCE])).delete()
+
+
+STEPS: tuple[Callable[..., None], ...] = (
+    _lost_runs,
+    _returned_claims,
+    _expired_requests,
+    _unanswered,
+    _orphans,
+    _left_linked,
+    _left_updates,
+    _ending_certificates,
+    _bells,
+    _old_keys,
+)
 
 
 def silent_queues(*, at: datetime) -> set[str]:
-    """Queues whose workers have not proved themselves for a minute and have no work in hand that explains it."""
-    silent = set(WorkerBeat.objects.filter(at__lt=at - SILENCE).values_list("name", flat=True))
+    """Queues whose workers have not proved themselves for a minute and have no work in hand that explains it.
+
+    Only the reconciler, where it is the one that fell silent: nobody asks the workers for proof then.
+    """
+    lease = Job.objects.filter(name=RECONCILER).first()
+    if lease is None:
+        return set()  # nobody was ever asked
+    if lease.leased_until is None or lease.leased_until < at - SILENCE:
+        return {RECONCILER}
+    proved = set(WorkerBeat.objects.filter(at__gte=at - SILENCE).values_list("name", flat=True))
     busy = {
         "runbooks": Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),
         "classify": Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),
         "learning": Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),
     }
-    return {queue for queue in silent if queue not in busy or not busy[queue].exists()}
+    return {queue for queue in POOLS if queue not in proved and not (queue in busy and busy[queue].exists())}

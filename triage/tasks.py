@@ -40,7 +40,8 @@ def land_waiting() -> None:
 @shared_task
 def write_back() -> None:
     """Tell the ITSMs what is due."""
-    writeback.deliver(at=timezone.now())
+    if writeback.deliver(at=timezone.now()).more:
+        bell.ring_now("write_back")
 
 
 @shared_task(acks_late=False)

@@ -1,72 +1,109 @@
 """Tell the ITSM what came of a ticket. Retried alone: an ITSM that fails never re-runs a runbook."""
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from triage import itsm
-from triage.models import Draw, Review, Writeback
+from triage.models import Draw, Notification, Review, Ticket, Writeback
 
 log = logging.getLogger(__name__)
-TRIES = 8
+TRIES = 80  # with the pauses below about three days: a weekend without the ITSM loses nothing
 CLAIM = timedelta(seconds=60)
-FIRST_PAUSE = timedelta(seconds=10)
+PASS_SECONDS = 30.0  # and one reply may take 25: a claim never runs out while its reply is under way
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=1)
+LOOK_AGAIN = timedelta(minutes=5)
+PATIENCE = timedelta(hours=72)  # a verdict that did not come by then counts as wrong; the requester still has to hear
 
 
 @dataclass(frozen=True)
 class Told:
-    """What one pass did."""
+    """What one pass did; `more`: others are due."""
 
     done: int
     failed: int
+    more: bool = False
 
 
 def deliver(*, at: datetime, limit: int = 100) -> Told:
     """Send what is due. Each row is claimed first, so that two workers never send the same note at one moment."""
     done = failed = 0
+    begun = time.monotonic()
     free = Q(claim_until__isnull=True) | Q(claim_until__lt=at)
     due = Writeback.objects.filter(free, status=Writeback.Status.WAITING, next_at__lte=at)
     for row in due.select_related("ticket__source").order_by("next_at")[:limit]:
-        if not due.filter(pk=row.pk).update(claim_until=at + CLAIM, attempts=F("attempts") + 1):
-            continue
-        if _sealed(row):
-            _later(row, at=at, pause=timedelta(minutes=5), reason="waits for the blind verdict", tries=0)
-            continue
-        try:
-            answer = itsm.SOURCES[row.ticket.source.kind].reply(
-                row.ticket.source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=row.content
-            )
-        except itsm.ReplyFailed as error:
-            failed += 1
-            log.warning("writeback %s failed: %s", row.key, error)
-            _failed(row, at=at, error=error)
-        else:
-            done += 1
-            Writeback.objects.filter(pk=row.pk).update(
-                status=Writeback.Status.DONE, done_at=at, reason=answer[:500], claim_until=None
-            )
-    return Told(done, failed)
+        if time.monotonic() - begun > PASS_SECONDS:
+            break
+        if _sealed(row, at=at):
+            due.filter(pk=row.pk).update(next_at=at + LOOK_AGAIN, reason="waits for the blind verdict")
+        elif due.filter(pk=row.pk).update(claim_until=at + CLAIM, attempts=F("attempts") + 1):
+            told = _send(row, at=at)
+            done, failed = done + told, failed + (not told)
+    return Told(done, failed, due.exists())
 
 
-def _sealed(row: Writeback) -> bool:
-    """No note before the verdict on a ticket that was drawn: it would tell the reviewer the answer."""
-    drawn = Draw.objects.filter(ticket=row.ticket, purpose=Draw.Purpose.HOLDOUT).exists()
-    return drawn and not Review.objects.filter(ticket=row.ticket, undone_at__isnull=True).exists()
+def _send(row: Writeback, *, at: datetime) -> bool:
+    """Whether the ITSM has it now, or needs it no more."""
+    current = Ticket.objects.get(pk=row.ticket_id)
+    if row.what == "resolve" and current.status != Ticket.Status.RESOLVED:
+        # told late, it would close a ticket that was reopened meanwhile
+        _mine(row, at=at).update(
+            status=Writeback.Status.GIVEN_UP, reason="The ticket is no longer resolved here.", claim_until=None
+        )
+        return True
+    if row.attempts >= TRIES:  # the last ones did not even come back
+        lost = itsm.ReplyFailed(row.reason or "Each try was lost with its worker.", permanent=True)
+        _failed(row, at=at, error=lost)
+        return False
+    try:
+        answer = itsm.SOURCES[row.ticket.source.kind].reply(
+            row.ticket.source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=row.content
+        )
+    except itsm.ReplyFailed as error:
+        log.warning("writeback %s failed: %s", row.key, error)
+        _failed(row, at=at, error=error)
+        return False
+    _mine(row, at=at).update(status=Writeback.Status.DONE, done_at=at, reason=answer[:500], claim_until=None)
+    return True
+
+
+def _mine(row: Writeback, *, at: datetime) -> "QuerySet[Writeback]":
+    """The row while this pass still holds it: a slower one never overwrites what a later one wrote."""
+    return Writeback.objects.filter(pk=row.pk, status=Writeback.Status.WAITING, claim_until=at + CLAIM)
+
+
+def _sealed(row: Writeback, *, at: datetime) -> bool:
+    """No note before the verdict on a ticket that was drawn: it would tell the reviewer the answer.
+
+    One verdict opens the whole cluster.
+    """
+    if at - row.created_at > PATIENCE:
+        return False
+    draw = Draw.objects.filter(ticket=row.ticket).exclude(purpose=Draw.Purpose.NONE).first()
+    if draw is None:
+        return False
+    same = Review.objects.filter(ticket__draw__cluster=draw.cluster, customer=row.customer_id)
+    return not same.filter(undone_at__isnull=True).exists()
 
 
 def _failed(row: Writeback, *, at: datetime, error: "itsm.ReplyFailed") -> None:
     tries = row.attempts + 1
-    if error.permanent or tries >= TRIES:
-        Writeback.objects.filter(pk=row.pk).update(
-            status=Writeback.Status.GIVEN_UP, reason=str(error)[:500], claim_until=None
+    if not error.permanent and tries < TRIES:
+        pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
+        _mine(row, at=at).update(next_at=at + pause, reason=str(error)[:500], claim_until=None)
+        return
+    won = _mine(row, at=at).update(status=Writeback.Status.GIVEN_UP, reason=str(error)[:500], claim_until=None)
+    if won:
+        Notification.objects.get_or_create(
+            key=f"writeback-{row.pk}",
+            defaults={
+                "customer_id": row.customer_id,
+                "kind": "writeback_given_up",
+                "text": f"The ITSM was not told of {row.ticket.external_id}; tell it by hand. {error}"[:1000],
+                "link": f"/tickets/{row.ticket.uuid}/",
+                "created_at": at,
+            },
         )
-    else:
-        _later(row, at=at, pause=FIRST_PAUSE * 2**tries, reason=str(error), tries=tries)
-
-
-def _later(row: Writeback, *, at: datetime, pause: timedelta, reason: str, tries: int) -> None:
-    Writeback.objects.filter(pk=row.pk).update(
-        next_at=at + pause, reason=reason[:500], claim_until=None, attempts=tries
-    )
