@@ -60,9 +60,8 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def scene(chromium: Any, transactional_db: None, tmp_path: Path, settings: Any) -> scenes.Scene:
-    """The believable desk; passwords are hashed cheaply, since every test signs in."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def scene(chromium: Any, transactional_db: None, tmp_path: Path) -> scenes.Scene:
+    """The believable desk."""
     built = scenes.build(at=timezone.now(), folder=tmp_path)
     scenes.busy(built, at=timezone.now())
     return built

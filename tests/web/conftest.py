@@ -1,7 +1,6 @@
 """The believable desk for tests that need no browser."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,9 +11,8 @@ from triage.models import Person
 
 
 @pytest.fixture
-def scene(db: None, tmp_path: Path, settings: Any) -> scenes.Scene:
+def scene(db: None, tmp_path: Path) -> scenes.Scene:
     """Two customers, tickets in every state that a person has to do with."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return scenes.build(at=timezone.now(), folder=tmp_path)
 
 

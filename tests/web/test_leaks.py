@@ -15,7 +15,7 @@ from triage.models import AuditEvent, Customer, Label, Notification, Review, Run
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea")
-PUBLIC = {"sign-in", "sign-in-link", "sign-out"}
+PUBLIC = {"icon", "sign-in", "sign-in-link", "sign-out"}
 LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
 

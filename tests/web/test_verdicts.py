@@ -159,7 +159,9 @@ class TestBlind:
             reason="KB0001 at 98 %: unlocked",
         )
         factories.draw(ticket, "verify", 0.05)
-        lifecycle.record(row=ticket, event="decided", at=timezone.now(), actor="system:prediction", reason=ticket.reason)
+        lifecycle.record(
+            row=ticket, event="decided", at=timezone.now(), actor="system:prediction", reason=ticket.reason
+        )
         factories.prediction(ticket, "KB0001", 0.98)
         decision = factories.decision(ticket, reason="KB0001 at 98 %: unlocked")
         factories.run(ticket, scene.target, status="succeeded", decision=decision, target_object="drawn.person")

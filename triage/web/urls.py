@@ -1,7 +1,9 @@
 """The addresses of the pages."""
 
 from django.contrib.auth.views import LogoutView
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 
 from triage.web import (
     approvals,
@@ -18,6 +20,7 @@ from triage.web import (
 
 urlpatterns = [
     path("", queue.queue, name="queue"),
+    path("favicon.ico", RedirectView.as_view(url=static("triage/mark.svg")), name="icon"),
     path("sign-in/", signin.SignIn.as_view(), name="sign-in"),
     path("sign-in/<str:secret>/", signin.sign_in_link, name="sign-in-link"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),

@@ -1,0 +1,67 @@
+"""The settings pages: write-only secrets, a log of changes, and only for the provider's administrators."""
+
+import pytest
+from django.urls import reverse
+
+from tests import factories
+from tests.web.conftest import client_of
+from triage.models import AuditEvent, Person, Source, Target
+
+pytestmark = pytest.mark.django_db
+
+
+def _admin() -> Person:
+    return factories.person(is_superuser=True, is_staff=True)
+
+
+def test_a_stored_secret_is_never_shown_again_and_an_empty_field_keeps_it() -> None:
+    source = factories.source()
+    client = client_of(_admin())
+    path = reverse("admin:triage_source_change", args=[source.pk])
+    page = client.get(path).content.decode()
+    assert factories.SECRET not in page
+    form = {
+        "slug": source.slug,
+        "kind": "standard",
+        "name": "Renamed",
+        "customer": source.customer_id,
+        "settings": "{}",
+        "assurance": "{}",
+        "enabled": "on",
+        "new_secret": "",
+        "mappings-TOTAL_FORMS": 0,
+        "mappings-INITIAL_FORMS": 0,
+    }
+    assert client.post(path, form).status_code == 302
+    source.refresh_from_db()
+    assert (source.name, source.secrets) == ("Renamed", factories.SECRET)
+    client.post(path, {**form, "new_secret": "whsec_bmV3"})
+    source.refresh_from_db()
+    assert source.secrets == "whsec_bmV3"
+    event = AuditEvent.objects.filter(subject="source").latest("id")
+    assert event.event == "changed"
+    assert "new_secret" in event.reason
+    assert "bmV3" not in event.reason
+
+
+def test_a_target_is_added_with_its_credentials_unseen() -> None:
+    customer = factories.customer()
+    form = {"customer": customer.pk, "key": "ad", "kind": "directory", "new_secret": '{"path": "/far/away"}'}
+    client = client_of(_admin())
+    assert client.post(reverse("admin:triage_target_add"), form).status_code == 302
+    target = Target.objects.get()
+    assert target.settings == '{"path": "/far/away"}'
+    assert "far/away" not in client.get(reverse("admin:triage_target_change", args=[target.pk])).content.decode()
+
+
+def test_tables_with_a_status_cannot_be_edited_there() -> None:
+    page = client_of(_admin()).get(reverse("admin:index")).content.decode()
+    for name in ("ticket", "run", "approval", "release", "delivery", "certificate", "auditevent"):
+        assert f"/admin/triage/{name}/" not in page
+
+
+def test_others_do_not_get_in() -> None:
+    source = factories.source()
+    agent = client_of(factories.member(source.customer, "admin"))  # type: ignore[arg-type]  # a source of one customer
+    assert agent.get(reverse("admin:index")).status_code == 302
+    assert Source.objects.get().name == source.name
