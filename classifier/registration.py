@@ -126,7 +126,7 @@ def plan(
     clusters: Sequence[Hashable] | None = None,
     n: int | None = None,
     continuous: bool = False,
-    starts: int = 5,
+    starts: int = 3,
     steps: int = 60,
     basis: str = "draws",
     draw_floor: float | None = None,
@@ -136,7 +136,8 @@ def plan(
     Without `n` the scores are those of the very units to be looked at, once: the first start lies where exactly
     the error-free sample size of them passes, the others further down, evenly on a logarithmic scale of how many
     pass. With `n` they are other traffic and stand for n units to come (expected by the deadline when
-    `continuous`); the first start then leaves room for two standard deviations.
+    `continuous`); the first start then leaves room for two standard deviations. Three starts certify as much as
+    five where rows are plenty and more where they are few; one start fails on a single wrong row at the top.
 
     Each threshold lies just above a score that does not pass it. Given that score, those above are independent
     draws from what passes, so testing at the units' own scores keeps the tail exact at each threshold; the

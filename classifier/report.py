@@ -124,7 +124,7 @@ def _page(result: Result) -> str:
     ]
     if result["oos_auroc"] is not None:
         parts.append(_figure_of("In-scope score of test rows and of out-of-scope rows", _scope, result))
-    parts.append(_table("The most frequent mistakes", ["Label", "Predicted", "Rows"], mistakes))
+    parts.append(_table("The most frequent mistakes", ["Label", "Predicted", "Rows"], mistakes, words=2))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -134,9 +134,11 @@ def _page(result: Result) -> str:
     )
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
+    """A table whose first columns are words and whose others are figures."""
+
     def cell(tag: str, place: int, text: str) -> str:
-        figure = ' class="n"' if place else ""
+        figure = ' class="n"' if place >= words else ""
         return f"<{tag}{figure}>{escape(text)}</{tag}>"
 
     head = "".join(cell("th", place, text) for place, text in enumerate(heads))
@@ -171,7 +173,7 @@ def _risk(axes: Any, result: Result) -> None:
         if found is not None:
             axes.plot(100 * found["coverage"], 100 * found["wrong_rate"], "o", color="#b3261e")
             axes.annotate(f"at most {100 * float(alpha):.4g} %", (100 * found["coverage"], 100 * found["wrong_rate"]),
-                          xytext=(6, -12), textcoords="offset points")  # fmt: skip
+                          xytext=(6, 6), textcoords="offset points")  # fmt: skip
     axes.set(xlabel="tickets that would run, %", ylabel="wrong of these, %", xlim=(0, 100), ylim=(0, None))
 
 

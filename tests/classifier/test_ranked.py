@@ -80,7 +80,7 @@ def test_what_is_certified_is_measured_on_other_rows(model: ArticleClassifier) -
 def test_what_cannot_be_certified_is_null_and_says_why(model: ArticleClassifier) -> None:
     few, bad = made(50, wrong=0.0, score=(0.2, 1.0), name="few"), made(900, wrong=0.2, score=(0.2, 1.0), name="bad")
     for rows, reason in (
-        (few, "Not certified: certifying 0.05 needs at least 90"),
+        (few, "Not certified: certifying 0.05 needs at least 80"),
         (bad, "Not certified: at the threshold"),
     ):
         certified, said = certify(rows, rows, alphas=[0.05], delta=0.05, model=model)

@@ -12,7 +12,7 @@ SCORES = np.random.default_rng(5).random(2000).round(6).tolist()
 
 
 def planned(scores: list[float] = SCORES, **changes: object) -> Registration:
-    values = {"gate": "0" * 64, "runbooks": ["b", "a"], "alpha": 0.05, "delta": 0.05}
+    values = {"gate": "0" * 64, "runbooks": ["b", "a"], "alpha": 0.05, "delta": 0.05, "starts": 5}
     return plan(scores, **{**values, **changes})  # type: ignore[arg-type]  # mixed values
 
 
