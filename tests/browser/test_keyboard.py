@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from tests.browser.conftest import sign_in
 from tests.web.scene import Scene
 from triage.models import Label, Review, Run, Ticket
+from triage.web.signin import make_sign_in_link
 
 
 def _title(page: Any) -> str:
@@ -40,6 +43,21 @@ def test_an_agent_decides_ticket_after_ticket_without_a_mouse(desk: Any, scene: 
     desk.wait_for_selector("h1:has-text('dossier partag')")
     assert Review.objects.get(ticket=scene.tickets[2]).note == "holiday calendar"
     assert Label.objects.get(ticket=scene.tickets[2]).article == ""
+
+
+def test_the_first_administrator_signs_in_by_link_and_sets_a_password(desk: Any, scene: Scene) -> None:
+    scene.agent.set_unusable_password()
+    scene.agent.save(update_fields=["password"])
+    desk.goto(make_sign_in_link(scene.agent, at=timezone.now()))
+    desk.keyboard.press("Enter")
+    desk.wait_for_selector("text=Set a password now")
+    desk.get_by_label("New password").fill("a long enough password")
+    desk.get_by_label("Once more").fill("a long enough password")
+    desk.keyboard.press("Enter")
+    desk.wait_for_selector("text=Your password is set")
+    desk.get_by_role("button", name="Menu of Bea Meyer").click()
+    desk.get_by_role("button", name="Sign out").click()
+    sign_in(desk, "bea")
 
 
 def test_a_verdict_can_be_taken_back_with_one_key(desk: Any, scene: Scene) -> None:

@@ -35,7 +35,7 @@ def test_opening_the_link_does_not_use_it_up() -> None:
     page = client.get(path)
     assert page.status_code == 200
     assert not _signed_in(client)
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert client.post(path).status_code == 302
 
 

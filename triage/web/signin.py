@@ -58,7 +58,6 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
         failed = True
     response = render(request, "triage/sign_in_link.html", {"failed": failed}, status=410 if failed else 200)
     patch_cache_control(response, no_store=True)
-    response["Referrer-Policy"] = "no-referrer"
     return response
 
 
