@@ -152,7 +152,8 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         lines = self.pipeline_.lines(documents)
         scored = self._score(lines)
         best = _best(scored.probabilities, k=min(k, len(self.classes_)))
-        labels = self.classes_[best].tolist()
+        classes = self.classes_.tolist()
+        labels = [[classes[column] for column in row] for row in best.tolist()]
         probabilities = np.take_along_axis(scored.probabilities, best, axis=1).tolist()
         in_scope, agreement = self.rule_.in_scope(scored.signals).tolist(), scored.agreement.tolist()
         numbers = np.column_stack([scored.counts.tokens, scored.counts.words, scored.counts.known]).tolist()

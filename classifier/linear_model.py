@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from classifier.text import BAR
+
 LONGEST_TOKEN = 64
 _SIZES = range(2, 6)
 _CACHED_TOKENS = 50_000
@@ -22,6 +24,7 @@ _CACHED_TOKENS = 50_000
 class NgramFeatures:
     """Sublinear TF-IDF of words(1,2) and of character n-grams (2..5) inside words; each block has length 1.
 
+    Words of the subject are there twice, once marked as such.
     Character n-grams are those of the padded word's first 64 characters and occur in at least `min_rows` lines.
     Inverse document frequency is ln((1 + n) / (1 + df)) + 1, as in scikit-learn.
     """
@@ -39,7 +42,7 @@ class NgramFeatures:
         pieces: Counter[str] = Counter()
         pieces_of: dict[str, frozenset[str]] = {}
         for line in lines:
-            tokens = line.split()
+            tokens = _tokens(line)
             words.update({*tokens, *map(" ".join, pairwise(tokens))})
             for token in tokens:
                 if token not in pieces_of:
@@ -55,7 +58,7 @@ class NgramFeatures:
         """Features (n, features), float32, for clean lines; a line with nothing known gives an empty row."""
         flat, ends = array("i"), array("q", [0])
         for line in lines:
-            tokens = line.split()
+            tokens = _tokens(line)
             flat.extend(_found(self.words, tokens))
             flat.extend(_found(self.words, map(" ".join, pairwise(tokens))))
             for token in tokens:
@@ -77,6 +80,12 @@ class NgramFeatures:
         if len(self._ids_of) < _CACHED_TOKENS:
             self._ids_of[token] = ids
         return ids
+
+
+def _tokens(line: str) -> list[str]:
+    """The line's words, and those of the subject a second time, marked: what the subject says counts for more."""
+    subject, bar, _ = line.partition(f" {BAR} ")
+    return [*(f"|{token}" for token in subject.split()), *line.split()] if bar else line.split()
 
 
 def _pieces(token: str) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 MASKS = ("numbers", "identifiers", "times", "hosts")
 SEGMENTERS = ("phrases", "characters", "none")
 READ = 16_000
+BAR = "||"
 
 # Characters that show nothing: soft hyphen, byte order mark, zero-width and bidirectional marks.
 _INVISIBLE = (
@@ -84,12 +85,12 @@ def normalise(text: str) -> str:
 
 
 def joined(document: Document) -> str:
-    """Subject and body as one normalised text; a body that begins with the subject says it all.
+    """Subject and body as one normalised text, a newline between them: no other can come out of `normalise`.
 
     Of each at most READ characters are read, and given: whatever the size, the work is bounded.
     """
     subject, body = (_cut(normalise(_cut(text, READ)), READ) for text in document)
-    return body if body.startswith(subject) else f"{subject} {body}".rstrip()
+    return f"{subject}\n{body}" if subject and body else subject or body
 
 
 def text_hash(document: Document) -> str:
@@ -191,18 +192,10 @@ class TextPipeline:
     def line(self, document: Document) -> str:
         """One clean line: words and punctuation marks between single spaces; empty for an empty ticket.
 
-        Underscores and angle brackets stand alone, so no `__label__` prefix and no `</s>` token can come out.
+        BAR stands between subject and body. Signs stand alone, so no ticket can write a bar, a `__label__` prefix or
+        a `</s>` token.
         """
-        text = _cut(joined(document), self.limit)
-        if self.masks:
-            text = _masked(text, frozenset(self.masks))
-        if text.isascii():
-            return " ".join(_TOKEN_ASCII.findall(text))
-        tokens = _TOKEN.findall(text)
-        if self.segmenter != "none" and _UNSPACED.search(text):
-            japanese = _KANA.search(text) is not None
-            tokens = [part for token in tokens for part in self._segments(token, japanese=japanese)]
-        return " ".join(tokens)
+        return f" {BAR} ".join(map(self._words, _cut(joined(document), self.limit).split("\n")))
 
     def lines(self, documents: Iterable[Document]) -> list[str]:
         """One clean line a document, in order."""
@@ -219,6 +212,17 @@ class TextPipeline:
         if unknown := set(options) - {field.name for field in fields(cls)}:
             raise ValueError(f"unknown text options {sorted(unknown)}: the model is of a newer version")
         return cls(**{**options, "masks": tuple(options.get("masks", ()))})
+
+    def _words(self, text: str) -> str:
+        if self.masks:
+            text = _masked(text, frozenset(self.masks))
+        if text.isascii():
+            return " ".join(_TOKEN_ASCII.findall(text))
+        tokens = _TOKEN.findall(text)
+        if self.segmenter != "none" and _UNSPACED.search(text):
+            japanese = _KANA.search(text) is not None
+            tokens = [part for token in tokens for part in self._segments(token, japanese=japanese)]
+        return " ".join(tokens)
 
     def _segments(self, token: str, *, japanese: bool) -> Iterable[str]:
         if token.isascii() or not _UNSPACED.search(token):

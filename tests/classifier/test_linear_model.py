@@ -11,6 +11,7 @@ from tests.classifier.samples import tickets
 
 DOCUMENTS, LABELS = tickets(240)
 LINES = TextPipeline().lines(DOCUMENTS)
+PLAIN = [line.replace(" || ", " ") for line in LINES]
 
 
 @pytest.fixture(scope="module")
@@ -19,19 +20,27 @@ def model() -> LinearModel:
 
 
 def test_word_features_are_those_of_scikit_learn() -> None:
-    features = NgramFeatures.learn(LINES, min_rows=1)
-    ours = features.transform(LINES)[:, : len(features.words)].toarray()
+    features = NgramFeatures.learn(PLAIN, min_rows=1)
+    ours = features.transform(PLAIN)[:, : len(features.words)].toarray()
     theirs = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True, vocabulary=features.words)
-    assert ours == pytest.approx(theirs.fit_transform(LINES).toarray(), abs=1e-5)
+    assert ours == pytest.approx(theirs.fit_transform(PLAIN).toarray(), abs=1e-5)
 
 
 def test_piece_features_are_those_of_scikit_learn() -> None:
-    features = NgramFeatures.learn(LINES, min_rows=1)
-    ours = features.transform(LINES)[:, len(features.words) :].toarray()
+    features = NgramFeatures.learn(PLAIN, min_rows=1)
+    ours = features.transform(PLAIN)[:, len(features.words) :].toarray()
     vocabulary = {piece: i - len(features.words) for piece, i in features.pieces.items()}
     theirs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, vocabulary=vocabulary)
-    expected = theirs.fit_transform(LINES).toarray()
+    expected = theirs.fit_transform(PLAIN).toarray()
     assert ours == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_word_counts_for_more_in_the_subject() -> None:
+    features = NgramFeatures.learn(["vpn || mail is slow", "mail || vpn is slow"], min_rows=1)
+    one, other = features.transform(["vpn || mail is slow", "mail || vpn is slow"]).toarray()
+    assert not np.array_equal(one, other)
+    plain = NgramFeatures.learn(["vpn mail", "mail vpn"], min_rows=1)
+    assert [word for word in plain.words if word.startswith("|")] == []
 
 
 def test_unseen_tickets_are_told_apart(model: LinearModel) -> None:

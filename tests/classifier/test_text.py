@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.text import MASKS, Document, TextPipeline, masked, normalise, text_hash
+from classifier.text import BAR, MASKS, Document, TextPipeline, masked, normalise, text_hash
 
 HOSTILE = st.text(alphabet=st.characters(codec=None, categories=None), max_size=300) | st.lists(
-    st.sampled_from(["__label__x", "</s>", "\x00", "\n", "\ud800", "\u202e", "\u200b", "é", "ﷺ", "日本語", "ไทย", "a"])
+    st.sampled_from(
+        ["__label__x", "</s>", "||", "\x00", "\n", "\ud800", "\u202e", "\u200b", "é", "ﷺ", "日本語", "ไทย", "a"]
+    )
 ).map("".join)
 
 
@@ -21,6 +23,7 @@ def test_a_line_never_holds_what_fasttext_takes_for_its_own(subject: str, body: 
     line.encode()  # no lone surrogate
     tokens = line.split(" ")
     assert line == "" or all(tokens)
+    assert tokens.count(BAR) <= 1
     assert not any(token.startswith("__label__") or token == "</s>" for token in tokens)
     assert not any(unicodedata.category(character) == "Cc" for character in line)
 
@@ -70,8 +73,10 @@ def test_a_megabyte_of_anything_takes_bounded_time(text: str) -> None:
     ("subject", "body", "line"),
     [
         ("", "", ""),
-        ("VPN", "VPN does not connect", "vpn does not connect"),
-        ("VPN", "It does not connect.", "vpn it does not connect ."),
+        ("VPN", "", "vpn"),
+        ("", "It does not connect", "it does not connect"),
+        ("VPN", "It does not connect.", "vpn || it does not connect ."),
+        ("A || b", "c || d", "a | | b || c | | d"),
         ("", "ＶＰＮ\u00a0ｆａｉｌｓ\r\n\tｎｏｗ", "vpn fails now"),
         ("", "pass\u00adword re\u200bset", "password reset"),
         ("", "__label__root </s>", "_ _ label _ _ root < / s >"),
