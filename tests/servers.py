@@ -6,9 +6,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from triage.embedded import Embedded, Endpoints, free_ports
@@ -39,6 +42,28 @@ def store(endpoints: Endpoints) -> ObjectStore:
         access_key=endpoints.s3_access_key,
         secret_key=endpoints.s3_secret_key,
     )
+
+
+@contextmanager
+def files(folder: Path, content: dict[str, str]) -> Iterator[str]:
+    """An HTTP server on loopback that serves these texts by name; yields its URL."""
+    folder.mkdir()
+    for name, text in content.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Tests keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def postgres_install() -> Path | None:

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from runbooks.targets.directory import Account, create
 from tests import factories
-from triage import approvals, automation, recovery
-from triage.models import Approval, Customer, Mode, Run, Target, Ticket
+from triage import approvals, automation, execution, lifecycle, recovery
+from triage.embedded import Endpoints
+from triage.models import Approval, Customer, Decision, Mode, Run, Target, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -92,3 +93,41 @@ def test_nobody_answering_for_a_day_hands_the_ticket_over(asked: Approval) -> No
     asked.refresh_from_db()
     asked.ticket.refresh_from_db()
     assert (asked.status, asked.ticket.status) == (Approval.Status.EXPIRED, Ticket.Status.NEEDS_REVIEW)
+
+
+def test_an_order_whose_runbook_was_called_off_before_is_a_new_occasion(asked: Approval) -> None:
+    called_off = factories.run(asked.ticket, Target.objects.get(), status=Run.Status.VOID)
+    run = automation.grant(asked, person=factories.person(), at=timezone.now())
+    assert run is not None
+    assert (called_off.occasion, run.occasion) == (1, 2)
+    asked.ticket.refresh_from_db()
+    assert asked.ticket.status == Ticket.Status.QUEUED
+
+
+def test_a_yes_for_an_alert_runs_although_an_equal_alert_was_just_run_for(asked: Approval) -> None:
+    Ticket.objects.update(actor=Ticket.Actor.MACHINE)
+    equal = factories.ticket(source=asked.ticket.source, storm_key=asked.ticket.storm_key)
+    now = timezone.now()
+    target = Target.objects.get()
+    done = {"status": Run.Status.SUCCEEDED, "requested_at": now, "finished_at": now, "target_object": "a.locked"}
+    factories.run(equal, target, **done)
+    assert automation.grant(asked, person=factories.person(), at=now) is not None
+    asked.ticket.refresh_from_db()
+    assert asked.ticket.status == Ticket.Status.QUEUED
+
+
+def test_a_request_for_a_decision_that_was_replaced_cannot_be_granted(asked: Approval) -> None:
+    Decision.objects.update(in_force=False)
+    with pytest.raises(approvals.ApprovalRefused, match="ticket has changed"):
+        automation.grant(asked, person=factories.person(), at=timezone.now())
+    assert not Run.objects.exists()
+
+
+def test_an_approved_run_whose_approval_was_taken_back_does_not_start(asked: Approval, lake: Endpoints) -> None:
+    run = automation.grant(asked, person=factories.person(), at=timezone.now())
+    assert run is not None
+    lifecycle.advance(Approval.objects.all(), to=Approval.Status.VOID, at=timezone.now(), actor="system:test")
+    assert not execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert run.status == Run.Status.VOID
+    assert "no longer stands" in run.reason

@@ -1,16 +1,18 @@
 """One run from request to record, on a real directory, with a real lake and a real child process."""
 
 import json
-from datetime import datetime, timedelta
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from runbooks.registry import RUNBOOKS
-from runbooks.targets.directory import LOCKED_BY_FAILED_LOGINS, Account, SqliteDirectory, create
 from tests import factories, servers
+from tests.runs import ACTOR, Scene
 from triage import automation, execution, recovery
 from triage.embedded import Endpoints
 from triage.lake import layout
@@ -18,9 +20,9 @@ from triage.models import (
     Certificate,
     Customer,
     Decision,
+    Draw,
     Mode,
     Notification,
-    Registration,
     Release,
     Run,
     RunbookState,
@@ -29,70 +31,6 @@ from triage.models import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lake")]
-ACTOR = "system:test"
-
-
-class Scene:
-    """A customer with a directory, a valid certificate and a ticket whose decision is to unlock an account."""
-
-    def __init__(self, folder: Path, **decision: Any) -> None:
-        self.at = timezone.now()
-        self.path = folder / "directory.sqlite3"
-        reason = LOCKED_BY_FAILED_LOGINS
-        create(
-            self.path,
-            [
-                Account("a.locked", "A Locked", "a@example.org", locked=True, lock_reason=reason),
-                Account("b.boss", "B Boss", "b@example.org", locked=True, lock_reason=reason, privileged=True),
-            ],
-        )
-        self.customer = factories.customer(mode=Mode.AUTOMATE)
-        self.source = factories.source(customer=self.customer)
-        self.target = factories.target(self.customer, settings=json.dumps({"path": str(self.path)}))
-        self.certificate = certificate(self.customer, at=self.at)
-        self.ticket = self.new_ticket()
-        self.decision = self.decide(self.ticket, **decision)
-
-    def new_ticket(self, **values: Any) -> Ticket:
-        return factories.ticket(source=self.source, status=Ticket.Status.CLASSIFIED, **values)
-
-    def decide(self, ticket: Ticket, account: str = "a.locked", **values: Any) -> Decision:
-        return factories.decision(
-            ticket,
-            mode=Mode.AUTOMATE,
-            runbook="unlock_account",
-            parameters={"account": account},
-            certificate=self.certificate,
-            expires_at=self.at + timedelta(minutes=30),
-            **values,
-        )
-
-    def request(self, ticket: Ticket | None = None, decision: Decision | None = None) -> Run:
-        run = automation.request(
-            ticket=ticket or self.ticket, decision=decision or self.decision, at=self.at, actor=ACTOR
-        )
-        assert run is not None
-        return run
-
-    def effects(self) -> int:
-        directory = SqliteDirectory(self.path)
-        try:
-            return len(directory.effects())
-        finally:
-            directory.close()
-
-
-def certificate(customer: Customer, *, at: datetime) -> Certificate:
-    release = factories.release(customer, status=Release.Status.IN_FORCE)
-    common: dict[str, Any] = {
-        "customer": customer, "release": release, "gate": "0" * 64, "runbooks": ["unlock_account"], "alpha": 0.05,
-        "delta": 0.004, "basis": "history",
-    }  # fmt: skip
-    registration = Registration.objects.create(**common, gate_parts={}, plan={}, registered_at=at)
-    return Certificate.objects.create(
-        **common, registration=registration, threshold=0.9, n=200, errors=0, upper_bound=0.03, sentence="", breaks=[],
-        action_digests={}, window_from=at, window_until=at, issued_at=at, expires_at=at + timedelta(days=90),
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -141,6 +79,9 @@ def test_a_pre_check_that_says_no_changes_nothing_and_asks_a_person(scene: Scene
         (lambda s: Customer.objects.update(mode=Mode.APPROVE), "no longer allows"),
         (lambda s: Ticket.objects.update(text_hash="1" * 64), "text has changed"),
         (lambda s: Run.objects.update(action_digest="1" * 64), "runbook has changed"),
+        (lambda s: Certificate.objects.update(runbooks=["add_to_group"]), "does not cover"),
+        (lambda s: Release.objects.update(status=Release.Status.RETIRED), "Another model is in force"),
+        (lambda s: factories.draw(s.ticket, Draw.Purpose.HOLDOUT), "drawn for a person"),
     ],
 )
 def test_what_changed_since_the_decision_stops_the_start(scene: Scene, change: Any, words: str) -> None:
@@ -165,6 +106,113 @@ def test_the_kill_switch_holds_a_requested_run_without_counting_a_try(scene: Sce
     Customer.objects.update(automation_enabled=True)
     assert execution.execute(run.pk, at=timezone.now() + timedelta(seconds=6))
     assert scene.effects() == 1
+
+
+def test_a_switch_that_goes_off_after_the_look_still_stops_the_start(scene: Scene) -> None:
+    claimed = execution._claim(scene.request().pk, at=timezone.now())
+    assert claimed is not None
+    Customer.objects.update(automation_enabled=False)
+    assert not execution._commit_starting(claimed, RUNBOOKS["unlock_account"])
+    claimed.refresh_from_db()
+    assert (claimed.status, claimed.attempts) == (Run.Status.REQUESTED, 0)
+
+
+def test_two_workers_never_both_start_the_last_run_that_a_limit_allows(scene: Scene) -> None:
+    RunbookState.objects.create(customer=scene.customer, runbook="unlock_account", runs_an_hour=1)
+    other = scene.new_ticket()
+    runs = [scene.request(), scene.request(other, scene.decide(other, "b.boss"))]
+    claimed = [execution._claim(run.pk, at=timezone.now()) for run in runs]
+    started = [execution._commit_starting(run, RUNBOOKS["unlock_account"]) for run in claimed if run]
+    assert started == [True, False]
+    runs[1].refresh_from_db()
+    assert (runs[1].status, runs[1].attempts) == (Run.Status.REQUESTED, 0)
+    assert "1 runs started within the hour" in runs[1].reason
+
+
+def test_many_workers_with_one_message_each_start_the_run_once(scene: Scene) -> None:
+    run = scene.request()
+    started: list[bool] = []
+
+    def work() -> None:
+        started.append(execution.execute(run.pk, at=timezone.now()))
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(started) == [False, False, False, True]
+    assert scene.effects() == 1
+
+
+def test_a_persons_word_is_good_for_half_an_hour(scene: Scene) -> None:
+    run = scene.order()
+    Customer.objects.update(automation_enabled=False)
+    late = scene.at + timedelta(minutes=31)
+    assert not execution.execute(run.pk, at=late)
+    assert recovery.sweep(at=late).handed_over == 1
+    run.refresh_from_db()
+    scene.ticket.refresh_from_db()
+    assert (run.status, scene.ticket.status) == (Run.Status.VOID, Ticket.Status.NEEDS_REVIEW)
+
+
+def test_an_order_is_looked_at_again_too(scene: Scene) -> None:
+    run = scene.order()
+    Decision.objects.update(in_force=False)
+    assert not execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert run.status == Run.Status.VOID
+    assert scene.effects() == 0
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"status": "closed"}, "closed or taken elsewhere"),
+        ({"status": "in progress"}, "status has changed"),
+        ({"body": "Never mind, it works again."}, "text has changed in the ITSM"),
+    ],
+)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_the_itsm_says_now_stops_the_start(
+    scene: Scene, tmp_path: Path, seen: dict[str, str], words: str, ordered: bool
+) -> None:
+    Ticket.objects.update(itsm_status="new")
+    run = scene.order() if ordered else scene.request()
+    told = {"external_id": scene.ticket.external_id, "subject": scene.ticket.subject, "body": scene.ticket.body}
+    with servers.files(
+        tmp_path / "itsm", {scene.ticket.external_id: json.dumps({**told, "status": "new", **seen})}
+    ) as url:
+        scene.read_from(url)
+        assert not execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert run.status == Run.Status.VOID
+    assert words in run.reason
+    assert scene.effects() == 0
+
+
+def test_an_itsm_that_does_not_answer_holds_the_run_and_an_unchanged_ticket_runs(scene: Scene, tmp_path: Path) -> None:
+    run = scene.request()
+    scene.read_from("http://127.0.0.1:9")
+    assert not execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == (Run.Status.REQUESTED, 0)
+    told = {"external_id": scene.ticket.external_id, "subject": scene.ticket.subject, "body": scene.ticket.body}
+    with servers.files(tmp_path / "itsm", {scene.ticket.external_id: json.dumps({**told, "status": "new"})}) as url:
+        scene.read_from(url)
+        assert execution.execute(run.pk, at=timezone.now() + timedelta(seconds=11))
+    assert scene.effects() == 1
+
+
+def test_a_target_whose_settings_cannot_be_read_is_found_before_the_start(scene: Scene) -> None:
+    run = scene.request()
+    scene.target.settings = "no JSON"
+    scene.target.save()
+    with pytest.raises(ValueError, match="Expecting value"):
+        execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert run.status == Run.Status.CLAIMED, "it is tried again, and nothing counts as started"
 
 
 def test_a_database_restored_to_before_the_start_does_not_start_again(scene: Scene, lake: Endpoints) -> None:
@@ -225,43 +273,6 @@ def test_a_worker_whose_claim_was_taken_over_cannot_start(scene: Scene) -> None:
     assert quick is not None
     assert not execution._commit_starting(slow, RUNBOOKS["unlock_account"])
     assert execution._commit_starting(quick, RUNBOOKS["unlock_account"])
-
-
-def test_a_second_ticket_for_the_same_account_goes_to_a_person_while_a_run_lives(scene: Scene) -> None:
-    scene.request()
-    second = scene.new_ticket()
-    assert automation.request(ticket=second, decision=scene.decide(second), at=scene.at, actor=ACTOR) is None
-    second.refresh_from_db()
-    assert second.status == Ticket.Status.NEEDS_REVIEW
-    assert "under way" in second.reason
-
-
-def test_equal_machine_alerts_link_to_the_storms_run_and_resolve_with_it(scene: Scene) -> None:
-    alerts = [scene.new_ticket(actor=Ticket.Actor.MACHINE, storm_key="5" * 64) for _ in range(4)]
-    run = scene.request(alerts[0], scene.decide(alerts[0]))
-    for alert in alerts[1:3]:
-        automation.request(ticket=alert, decision=scene.decide(alert), at=scene.at, actor=ACTOR)
-    execution.execute(run.pk, at=timezone.now())
-    automation.request(ticket=alerts[3], decision=scene.decide(alerts[3]), at=scene.at, actor=ACTOR)
-    statuses = set(Ticket.objects.filter(pk__in=[alert.pk for alert in alerts]).values_list("status", flat=True))
-    assert statuses == {Ticket.Status.RESOLVED}
-    assert Run.objects.count() == 1
-    assert scene.effects() == 1
-
-
-def test_three_failures_open_the_circuit_and_a_person_closes_it(scene: Scene) -> None:
-    runbook = RUNBOOKS["unlock_account"]
-    at = timezone.now()
-    for number in range(runbook.limits.circuit_failures):
-        ticket = scene.new_ticket()
-        Run.objects.create(
-            customer=scene.customer, ticket=ticket, runbook=runbook.key, target=scene.target, text_hash="0" * 64,
-            target_object=f"x{number}", action_digest=runbook.action_digest, status=Run.Status.UNDONE,
-            requested_at=at, finished_at=at, phases=[{"phase": "undo_check"}],
-        )  # fmt: skip
-    assert "circuit is open" in (automation.obstacle(customer=scene.customer, runbook=runbook, at=at) or "")
-    RunbookState.objects.create(customer=scene.customer, runbook=runbook.key, circuit_closed_at=at)
-    assert automation.obstacle(customer=scene.customer, runbook=runbook, at=at) is None
 
 
 def test_a_lake_that_is_away_holds_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
