@@ -96,8 +96,8 @@ def test_low_and_medium_tiers_need_nobody_under_a_certificate(tier: str) -> None
             "Nobody changed the ticket for 72 hours, so it may be out of date.",
         ),
         (
-            picked(problems=("two accounts are named", "the size is missing")),
-            "Two accounts are named. The size is missing.",
+            picked(problems=("account: the text names ada, bob, and one is wanted", "the directory is gone: moved")),
+            "The text names ada, bob, and one is wanted. The directory is gone: moved.",
         ),
         (picked(complete=False), "Not everything that the runbook needs was found in the ticket."),
     ],

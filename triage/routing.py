@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -249,7 +250,7 @@ def _no_run(situation: Situation) -> str:
             situation.at - situation.touched_at > OUT_OF_DATE,
             f"Nobody changed the ticket for {OUT_OF_DATE // timedelta(hours=1)} hours, so it may be out of date.",
         ),
-        (bool(pick.problems), " ".join(_sentence(problem) for problem in pick.problems)),
+        (bool(pick.problems), " ".join(_sentence(_NAMED.sub("", problem)) for problem in pick.problems)),
         (not pick.complete, "Not everything that the runbook needs was found in the ticket."),
     )
     return next((reason for failed, reason in checks if failed), "")
@@ -291,6 +292,9 @@ def _person_needed(situation: Situation, runbook: Runbook, proof: Proof) -> str:
     if not assurance_reaches(situation.assurance, runbook.assurance):
         return "The channel does not show well enough who is asking, so a person confirms the run."
     return ""
+
+
+_NAMED = re.compile(r"^[a-z][a-z0-9_]*: ")  # a problem begins with its parameter's name, which tells an agent nothing
 
 
 def _sentence(text: str) -> str:

@@ -149,8 +149,10 @@ def _picked(model: Serving, rows: Sequence[HistoryRow], pool: Mapping[str, Runbo
 
 def _no_plan(error: Exception, picks: Sequence[Pick]) -> str:
     """Why there is no registration, with what kept most rows from running."""
-    counts = Counter(pick.problems[0].split(":")[0] for pick in picks if pick.problems)
-    most = "".join(f" The runbook's {name} was missing or unclear in {n}." for name, n in counts.most_common(1))
+    counts = Counter(pick.problems[0].split(": ")[0] for pick in picks if pick.problems)
+    most = "".join(
+        f" What kept most of the others from running: {what} ({n} times)." for what, n in counts.most_common(1)
+    )
     return f"Of {len(picks)} past tickets that are new to the model: {error}.{most}"
 
 
