@@ -146,7 +146,18 @@ def test_the_most_urgent_comes_first_and_what_is_never_due_last(scene: Scene) ->
     assert rows == sorted(due) + [None] * (len(rows) - len(due))
 
 
-@pytest.mark.parametrize("after", ["x", "!!!!", "AAAA", "bnVsbA", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5fjE"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "x",
+        "!!!!",
+        "AAAA",
+        "bnVsbA",
+        "fjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk",
+        "MDAwMS0wMS0wMVQwMDowMDowMCsxNDowMH4x",
+        "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5fjE",
+    ],
+)
 def test_a_damaged_link_into_the_queue_is_explained(scene: Scene, after: str) -> None:
     answer = client_of(scene.agent).get(reverse("queue"), {"after": after})
     assert answer.status_code == 400

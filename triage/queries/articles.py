@@ -28,19 +28,24 @@ def visible_to(person: Person) -> QuerySet[Article]:
     return Article.objects.filter(Q(pk__in=own.values("pk")) | Q(customer__isnull=True))
 
 
+DESK = "en"
+"""The language that the desk is written in: agents read articles in it, requesters get them in theirs."""
+
+
 class Shown(NamedTuple):
-    """The article that stands for a label at a customer, and the runbook that the label leads to there."""
+    """The article that stands for a label at a customer, the runbook that the label leads to there, its languages."""
 
     article: Article
     runbook: Runbook | None
+    languages: tuple[str, ...]
 
 
-def by_label(pairs: Iterable[tuple[int | None, str, str]]) -> Mapping[tuple[int | None, str], Shown]:
-    """What to show for each (customer, label, wanted language), in one query.
+def by_label(pairs: Iterable[tuple[int | None, str]], language: str = DESK) -> Mapping[tuple[int | None, str], Shown]:
+    """What to show for each (customer, label), in one query.
 
     A retired article is shown where nothing live carries the label, so that old decisions stay readable.
     """
-    wanted = {(customer, label): language for customer, label, language in pairs if label}
+    wanted = {(customer, label) for customer, label in pairs if label}
     if not wanted:
         return {}
     rows = Article.objects.filter(translation_group__in={label for _, label in wanted}).filter(
@@ -50,14 +55,14 @@ def by_label(pairs: Iterable[tuple[int | None, str, str]]) -> Mapping[tuple[int 
     for row in rows.defer("body"):
         groups.setdefault(row.translation_group, []).append(row)
     found: dict[tuple[int | None, str], Shown] = {}
-    for (customer, label), language in wanted.items():
+    for customer, label in wanted:
         shown = _stands_for([row for row in groups.get(label, []) if row.customer_id in (None, customer)], language)
         if shown:
             found[customer, label] = shown
     return found
 
 
-def best(customer: Customer | None, label: str, language: str = "en") -> Shown | None:
+def best(customer: Customer | None, label: str, language: str = DESK) -> Shown | None:
     """The live article that stands for a label at a customer, with its body; None where there is none."""
     if customer is None:
         return None
@@ -66,7 +71,7 @@ def best(customer: Customer | None, label: str, language: str = "en") -> Shown |
     return shown if shown and shown.article.retired_at is None else None
 
 
-def search(customer: Customer, text: str, *, language: str = "en", limit: int = 50) -> list[Article]:
+def search(customer: Customer, text: str, *, language: str = DESK, limit: int = 50) -> list[Article]:
     """Live articles of a customer, one a label: best matches of every word first, by key where nothing is asked."""
     words = text.casefold().split()[:8]
     groups: dict[str, list[Article]] = {}
@@ -105,7 +110,8 @@ def _stands_for(rows: list[Article], language: str) -> Shown | None:
         return None
     named = {row.runbook for row in rows if row.runbook}
     runbook = RUNBOOKS.get(named.pop()) if len(named) == 1 else None
-    return Shown(min(rows, key=lambda row: _rank(row, language)), runbook)
+    languages = tuple(sorted({row.language for row in rows}))
+    return Shown(min(rows, key=lambda row: _rank(row, language)), runbook, languages)
 
 
 def _rank(row: Article, language: str) -> tuple[bool, bool, int]:

@@ -11,6 +11,7 @@ from triage.permissions import log_customers
 from triage.queries import blind
 
 HIDDEN = "hidden until the blind check is answered"
+OPEN_EVENTS = ("received", blind.REVEALED)
 PARTS = {
     "intake": "Intake",
     "prediction": "Classifier",
@@ -29,10 +30,13 @@ class Entry:
     actor: str
     reason: str
     after: str
+    hidden: bool = False
 
     @property
     def title(self) -> str:
         """What happened, in words."""
+        if self.hidden:
+            return f"{self.event.subject} changed"
         if self.event.event != "status":
             return f"{self.event.subject}: {self.event.event}" if self.event.subject != "ticket" else self.event.event
         return f"{self.event.subject} {self.after.replace('_', ' ')}"
@@ -101,7 +105,9 @@ def _entry(event: AuditEvent, *, names: dict[int, str], hide: bool) -> Entry:
         actor = names.get(int(rest), "a former person")
     else:
         actor = PARTS.get(rest, rest or kind)
-    return Entry(event, actor, HIDDEN if hide and event.reason else event.reason, HIDDEN if hide else event.after)
+    if hide and event.event not in OPEN_EVENTS:
+        return Entry(event, actor, HIDDEN, "", hidden=True)
+    return Entry(event, actor, event.reason, event.after)
 
 
 def _visible(person: Person) -> QuerySet[AuditEvent]:

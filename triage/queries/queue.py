@@ -53,6 +53,7 @@ class Row:
     probability: float | None
     language: str
     sealed: bool
+    sufficient: bool
     holder: Person | None
 
 
@@ -137,12 +138,20 @@ def _ordered(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
 def _after(rows: QuerySet[Ticket], place: str) -> QuerySet[Ticket]:
     try:
         due, _, pk = base64.urlsafe_b64decode(place + "=" * (-len(place) % 4)).decode().partition("~")
-        key, when = int(pk), datetime.fromisoformat(due) if due else None
-    except (ValueError, binascii.Error) as error:
+        key, when = _key(pk), datetime.fromisoformat(due).astimezone(UTC) if due else None
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise CursorInvalid("this link into the queue is damaged; open the queue again") from error
     if when is None:
         return rows.filter(due_at__isnull=True, pk__gt=key)
     return rows.filter(Q(due_at__gt=when) | Q(due_at=when, pk__gt=key) | Q(due_at__isnull=True))
+
+
+def _key(text: str) -> int:
+    """A primary key, small enough for every database."""
+    key = int(text)
+    if not 0 <= key < 2**63:
+        raise ValueError(text)
+    return key
 
 
 def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
@@ -151,33 +160,35 @@ def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
         (row.ticket_id, row.text_hash): row
         for row in Prediction.objects.visible_to(person).filter(ticket_id__in=[t.pk for t in tickets], in_force=True)
     }
-    firsts: dict[int, tuple[str, float]] = {}
-    languages: dict[int, str] = {}
-    for ticket in tickets:
-        found = predictions.get((ticket.pk, ticket.text_hash))
-        languages[ticket.pk] = language_of(ticket, found)
-        if found and found.matches and ticket.pk not in hidden:
-            firsts[ticket.pk] = (found.matches[0]["label"], found.matches[0]["probability"])
-    shown = articles.by_label((t.customer_id, firsts[t.pk][0], languages[t.pk]) for t in tickets if t.pk in firsts)
-    return [
-        _row(t, first=firsts.get(t.pk), shown=shown, language=languages[t.pk], sealed=t.pk in hidden, at=at)
-        for t in tickets
-    ]
+    found = {ticket.pk: predictions.get((ticket.pk, ticket.text_hash)) for ticket in tickets}
+    shown = articles.by_label(
+        (ticket.customer_id, first[0])
+        for ticket in tickets
+        if ticket.pk not in hidden and (first := _first(found[ticket.pk]))
+    )
+    return [_row(t, prediction=found[t.pk], shown=shown, sealed=t.pk in hidden, at=at) for t in tickets]
 
 
-def _row(
-    ticket: Ticket,
-    *,
-    first: tuple[str, float] | None,
-    shown: Mapping[tuple[int | None, str], articles.Shown],
-    language: str,
-    sealed: bool,
-    at: datetime,
-) -> Row:
-    label, probability = first or ("", None)
-    held = ticket.held_by if ticket.held_until and ticket.held_until > at else None
+def _first(prediction: Prediction | None) -> tuple[str, float] | None:
+    """Label and probability of the best match."""
+    if prediction is None or not prediction.matches:
+        return None
+    return prediction.matches[0]["label"], prediction.matches[0]["probability"]
+
+
+def _row(ticket: Ticket, *, prediction: Prediction | None, shown: Known, sealed: bool, at: datetime) -> Row:
+    label, probability = (None if sealed else _first(prediction)) or ("", None)
     found = shown.get((ticket.customer_id, label))
-    return Row(ticket, found.article if found else None, label, probability, language, sealed, held)
+    return Row(
+        ticket=ticket,
+        article=found.article if found else None,
+        label=label,
+        probability=probability,
+        language=language_of(ticket, prediction),
+        sealed=sealed,
+        sufficient=bool(prediction and prediction.evidence.get("sufficient")),
+        holder=ticket.held_by if ticket.held_until and ticket.held_until > at else None,
+    )
 
 
 def language_of(ticket: Ticket, prediction: Prediction | None) -> str:

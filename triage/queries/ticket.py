@@ -85,7 +85,7 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         language=language,
         prediction=None if sealed else found,
         decision=None if sealed else decision,
-        candidates=[] if sealed or found is None else _candidates(ticket, found.matches, language),
+        candidates=[] if sealed or found is None else _candidates(ticket, found.matches),
         runs=runs,
         approval=asked,
         reviews=list(ticket.reviews.select_related("person").order_by("-pk")[:10]),
@@ -95,9 +95,9 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
     )
 
 
-def _candidates(ticket: Ticket, matches: list[dict[str, Any]], language: str) -> list[Candidate]:
+def _candidates(ticket: Ticket, matches: list[dict[str, Any]]) -> list[Candidate]:
     best = matches[:SHOWN_CANDIDATES]
-    shown = articles.by_label((ticket.customer_id, match["label"], language) for match in best)
+    shown = articles.by_label((ticket.customer_id, match["label"]) for match in best)
     return [
         Candidate(
             number=number,

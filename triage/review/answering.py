@@ -3,13 +3,20 @@
 from datetime import datetime
 
 from triage.models import Article, Review, Writeback
+from triage.queries import articles
 from triage.queries.blind import GRACE, UNDO
 
 V = Review.Verdict
 
 
-def tell(review: Review, *, article: Article | None, closes: bool, at: datetime) -> None:
-    """Note what to tell. A `note` is for the requester where its content says so, else for the agents there."""
+def tell(review: Review, *, article: Article | None, language: str, closes: bool, at: datetime) -> None:
+    """Note what to tell. A `note` is for the requester where its content says so, else for the agents there.
+
+    A reply brings the article in `language`, where there is such a version.
+    """
+    if review.follow == "reply" and article:
+        shown = articles.best(review.customer, article.translation_group, language)
+        article = shown.article if shown else article
     Writeback.objects.create(
         customer=review.customer,
         ticket=review.ticket,

@@ -173,20 +173,24 @@ def _label(review: Review, drawn: Draw | None, *, at: datetime) -> None:
     if review.verdict not in LABELLED:
         return
     ticket = review.ticket
-    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
     Label.objects.create(
         customer=review.customer,
         ticket=ticket,
         review=review,
         subject=ticket.subject,
         body=ticket.body,
-        language=language_of(ticket, found)[:16],
+        language=_language(ticket)[:16],
         article=review.article if LABELLED[V(review.verdict)] else "",
         provenance="desk-blind" if review.blind else "desk",
         draw_purpose=drawn.purpose if drawn else Draw.Purpose.NONE,
         draw_probability=drawn.probability if drawn else 0.0,
         made_at=at,
     )
+
+
+def _language(ticket: Ticket) -> str:
+    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
+    return language_of(ticket, found)
 
 
 def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person, at: datetime) -> None:
@@ -209,7 +213,7 @@ def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person,
     )
     if not won:
         raise ReviewRefused("Somebody else decided this ticket at the same moment.")
-    answering.tell(review, article=said.article, closes=closes, at=at)
+    answering.tell(review, article=said.article, language=_language(ticket), closes=closes, at=at)
 
 
 def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> None:

@@ -54,10 +54,9 @@ def ticket(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "held_by_other": held_by_other,
         "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
         "may_run": can_order_run(request.user, row),
-        "article": shown.article if shown else None,
-        "runbook": shown.runbook if shown else None,
+        "shown": shown,
         "q": asked_for,
-        "results": _results(row, asked_for, sealed=seen.sealed, language=seen.language),
+        "results": _results(row, asked_for, sealed=seen.sealed),
         "first_number": len(seen.candidates) + 1,
         "undo": _undo(request),
     }
@@ -144,10 +143,9 @@ def reveal(request: DeskRequest, uuid: UUID) -> HttpResponse:
 def article(request: DeskRequest, uuid: UUID) -> HttpResponse:
     """The article that is chosen, beside the ticket."""
     row = found(request, uuid)
-    language = request.GET.get("language", "")[:16] or row.language or "en"
+    language = request.GET.get("language", articles.DESK)[:16]
     label = request.GET.get("article", "")
-    shown = articles.best(row.customer, label, language)
-    context = {"article": shown.article if shown else None, "runbook": shown.runbook if shown else None}
+    context = {"ticket": row, "shown": articles.best(row.customer, label, language)}
     return part(request, "triage/ticket_article.html", context)
 
 
@@ -162,7 +160,7 @@ def search(request: DeskRequest, uuid: UUID) -> HttpResponse:
     context = {
         "ticket": row,
         "q": asked_for,
-        "results": _results(row, asked_for, sealed=sealed, language=row.language or "en"),
+        "results": _results(row, asked_for, sealed=sealed),
         "first_number": int(first) if first.isdigit() and len(first) < 3 else 1,
     }
     return part(request, "triage/ticket_results.html", context)
@@ -176,14 +174,14 @@ def parameters_of(given: Mapping[str, object]) -> dict[str, str]:
 
 
 def _first_article(row: Ticket, seen: Detail) -> articles.Shown | None:
-    return articles.best(row.customer, seen.candidates[0].label, seen.language) if seen.candidates else None
+    return articles.best(row.customer, seen.candidates[0].label) if seen.candidates else None
 
 
-def _results(row: Ticket, text: str, *, sealed: bool, language: str) -> list[Article]:
+def _results(row: Ticket, text: str, *, sealed: bool) -> list[Article]:
     """What the search shows: nothing before something is typed, unless a list is all that a sealed ticket shows."""
     if row.customer is None or not (text or sealed):
         return []
-    return articles.search(row.customer, text, language=language or "en", limit=60 if sealed else 9)
+    return articles.search(row.customer, text, limit=60 if sealed else 9)
 
 
 def _onward(request: DeskRequest, row: Ticket, filters: queue_reads.Filters) -> HttpResponseRedirect:
