@@ -237,6 +237,7 @@ def test_the_gate_scores_only_what_it_would_run() -> None:
     assert replace(good, complete=False).gate_score(["unlock_account"]) == 0.0
     assert replace(good, problems=("two accounts are named",)).gate_score(["unlock_account"]) == 0.0
     assert replace(good, sufficient=False).gate_score(["unlock_account"]) == 0.0
+    assert replace(good, probability=0.499999).gate_score(["unlock_account"]) == 0.0
 
 
 def test_a_target_that_cannot_be_used_is_a_problem_of_the_run() -> None:
@@ -293,6 +294,12 @@ def gate_hash(**changes: object) -> str:
 )
 def test_any_change_of_the_gate_is_another_gate(change: dict[str, object]) -> None:
     assert gate_hash(**change) != gate_hash()
+
+
+def test_another_least_probability_is_another_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = gate_hash()
+    monkeypatch.setattr(routing, "WORTH_ASKING", 0.4)
+    assert gate_hash() != before
 
 
 def test_an_article_that_the_model_does_not_know_changes_no_gate() -> None:

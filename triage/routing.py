@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import inspect
 import json
 import re
 import sqlite3
@@ -27,7 +28,7 @@ APPROVE_FOR = timedelta(hours=24)
 """How long a decision to ask for approval may be acted on."""
 
 WORTH_ASKING = 0.5
-"""Below this probability of the first match nothing runs and nobody is asked: it would more likely be wrong than right."""
+"""Below this probability of the first match nothing runs and nobody is asked: more likely wrong than right."""
 
 OUT_OF_DATE = timedelta(hours=72)
 """A ticket that nobody touched for longer is not acted on: it may have been solved in some other way by now."""
@@ -143,7 +144,9 @@ def gate(
         for runbook in runbooks
     }
     selection = {book.key: _digest([book.selection_digest, *led[book.key]]) for book in runbooks}
-    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": evidence, "extractor": extractor()}
+    # what this file makes of a ranking decides too, so its source is part of the rules
+    rules = _digest([evidence, f"{WORTH_ASKING}", inspect.getsource(selected), inspect.getsource(Pick.gate_score)])
+    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": rules, "extractor": extractor()}
     return Gate.from_dict({**parts, "runbooks": selection})
 
 
