@@ -100,6 +100,7 @@ def _page(chromium: Any, watched: Watched, **options: Any) -> Iterator[Any]:
 def sign_in(page: Any, name: str) -> None:
     """Sign in by keyboard."""
     page.goto("/")
+    page.wait_for_selector("#id_username:focus")
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type("a long enough password")

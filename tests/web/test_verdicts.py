@@ -296,3 +296,22 @@ def test_forms_without_their_token_are_refused(scene: Scene) -> None:
     assert answer.status_code == 403
     assert "The page was too old" in answer.content.decode()
     assert not Review.objects.exists()
+
+
+def test_the_confirmation_asks_for_what_was_not_found_and_says_why(scene: Scene) -> None:
+    ticket = scene.tickets[0]
+    Ticket.objects.filter(pk=ticket.pk).update(body="Please unlock ada.lovelace and grace.hopper", text_hash="d" * 64)
+    path = reverse("ticket-run", args=[ticket.uuid])
+    page = client_of(scene.agent).post(path, {"article": "KB0001"}).content.decode()
+    assert "the text names ada.lovelace, grace.hopper" in page
+    assert '<option value="grace.hopper">' in page
+    assert 'value="" ' in page
+
+
+def test_a_blind_confirmation_proposes_no_values(scene: Scene) -> None:
+    factories.draw(scene.waiting, "verify", 0.05)
+    path = reverse("ticket-run", args=[scene.waiting.uuid])
+    page = client_of(scene.agent).post(path, {"article": "KB0001"}).content.decode()
+    assert "Record only" in page
+    assert "Run it" not in page
+    assert 'value="grace.hopper"' not in page

@@ -10,6 +10,7 @@ from triage.queries import articles, blind, log
 from triage.queries.queue import language_of
 
 SHOWN_CANDIDATES = 5
+WORTH_SHOWING = 0.001
 SIMILAR = 5
 
 
@@ -96,7 +97,7 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
 
 
 def _candidates(ticket: Ticket, matches: list[dict[str, Any]]) -> list[Candidate]:
-    best = matches[:SHOWN_CANDIDATES]
+    best = matches[:1] + [match for match in matches[1:SHOWN_CANDIDATES] if match["probability"] >= WORTH_SHOWING]
     shown = articles.by_label((ticket.customer_id, match["label"]) for match in best)
     return [
         Candidate(

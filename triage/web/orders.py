@@ -6,8 +6,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.views.decorators.http import require_POST
 
-from runbooks.base import Parameter, Runbook
-from runbooks.parameters import extract
+from runbooks.base import Runbook
+from runbooks.parameters import Extraction, extract
 from triage.models import Decision, Ticket
 from triage.permissions import check_can_order_run
 from triage.queries import articles, blind
@@ -38,14 +38,16 @@ def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
         context["in_the_way"] = "This article has no runbook." if shown else "Choose an article first."
     else:
         sealed = blind.sealed_for(row, person=request.user, at=at)
-        in_the_way, proposed = _in_the_way(request, row, runbook), {}
+        in_the_way, proposed = _in_the_way(request, row, runbook), Extraction()
         try:
-            proposed = {} if sealed else _proposed(row, runbook)
+            proposed = Extraction() if sealed else _proposed(row, runbook)
         except ReviewRefused as error:
             in_the_way = str(error)
+        fields = _fields(runbook, proposed)
         context |= {
             "sealed": sealed,
-            "parameters": [_field(parameter, proposed.get(parameter.name, "")) for parameter in runbook.parameters],
+            "parameters": fields,
+            "complete": not any(field["first_empty"] for field in fields),
             "target": target_for(row.customer, runbook) if row.customer else None,
             "people": PEOPLE_NEEDED[runbook.tier],
             "in_the_way": in_the_way,
@@ -64,14 +66,13 @@ def _in_the_way(request: DeskRequest, row: Ticket, runbook: Runbook) -> str | No
     return obstacle(ticket=row, runbook=runbook, at=now())
 
 
-def _proposed(row: Ticket, runbook: Runbook) -> dict[str, str]:
+def _proposed(row: Ticket, runbook: Runbook) -> Extraction:
     """What the standing decision found, else what is found in the ticket now."""
     decision = Decision.objects.filter(ticket=row, text_hash=row.text_hash, in_force=True, runbook=runbook.key).first()
     if decision and decision.parameters:
-        return {name: str(value) for name, value in decision.parameters.items()}
-    target = target_for(row.customer, runbook) if row.customer else None
-    with opened(target) as client:
-        found_now = extract(
+        return Extraction({name: str(value) for name, value in decision.parameters.items()})
+    with opened(target_for(row.customer, runbook) if row.customer else None) as client:
+        return extract(
             runbook,
             subject=row.subject,
             body=row.body,
@@ -80,8 +81,20 @@ def _proposed(row: Ticket, runbook: Runbook) -> dict[str, str]:
             directory=client,
             machine=row.actor == Ticket.Actor.MACHINE,
         )
-    return dict(found_now.values)
 
 
-def _field(parameter: Parameter, value: str) -> dict[str, object]:
-    return {"parameter": parameter, "name": f"p-{parameter.name}", "value": value}
+def _fields(runbook: Runbook, proposed: Extraction) -> list[dict[str, object]]:
+    """One form field for each parameter; where one could not be found, why, and what it could have been."""
+    problems = dict(problem.split(": ", 1) for problem in proposed.problems if ": " in problem)
+    empty = [each.name for each in runbook.parameters if each.required and not proposed.values.get(each.name)]
+    return [
+        {
+            "parameter": parameter,
+            "name": f"p-{parameter.name}",
+            "value": proposed.values.get(parameter.name, ""),
+            "problem": problems.get(parameter.name, ""),
+            "candidates": proposed.candidates.get(parameter.name, ()),
+            "first_empty": parameter.name in empty[:1],
+        }
+        for parameter in runbook.parameters
+    ]

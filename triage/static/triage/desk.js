@@ -48,6 +48,7 @@
     const { key, target } = event;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (typing(target)) {
+      if (key === "Enter" && target.matches("[data-no-enter]")) event.preventDefault();
       if (key === "Escape" && !open()) target.blur();
       if (target.matches("[data-search]") && (key === "Enter" || key === "ArrowDown")) {
         event.preventDefault();
