@@ -142,7 +142,7 @@ def test_a_damaged_model_never_comes_into_force() -> None:
 @pytest.mark.usefixtures("lake")
 def test_a_candidate_that_learnt_wrong_labels_is_measured_beside_the_one_in_force_and_refused() -> None:
     customer = factories.customer()
-    rows = past.tickets(240, seed=1)
+    rows = past.tickets(160, seed=1)
     good = learning.train(customer=customer, at=NOW, rows=rows)
     publish(good)
     swapped = {"vpn": "printer", "printer": "vpn"}
