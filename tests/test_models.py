@@ -86,7 +86,8 @@ def test_an_encrypted_column_cannot_be_searched() -> None:
 def test_a_person_sees_the_rows_of_their_customers_only() -> None:
     mine, other = factories.ticket(), factories.ticket()
     unmapped = factories.ticket(source=factories.source(customer=None), customer=None)
-    agent = factories.member(Customer.objects.get(pk=mine.customer_id))
+    assert mine.customer is not None
+    agent = factories.member(mine.customer)
     assert list(Ticket.objects.visible_to(agent)) == [mine]
     admin = factories.person(is_superuser=True)
     assert set(Ticket.objects.visible_to(admin)) == {mine, other, unmapped}

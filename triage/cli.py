@@ -121,9 +121,8 @@ def train(customer: str, json_file: str | None) -> None:
         from triage.models import Customer
 
         release = learning.train(customer=Customer.objects.get(slug=customer), at=timezone.now(), progress=_tell)
-        _tell(
-            f"{release.version}: accuracy {release.accuracy}, {release.rows} rows. Publish it: triage publish {release.version}"
-        )
+        _tell(f"{release.version}: accuracy {release.accuracy} from {release.rows} rows")
+        _tell(f"Publish it: triage publish {release.version}")
         _write(json_file, {"version": release.version, "accuracy": release.accuracy, "rows": release.rows})
 
 

@@ -146,7 +146,6 @@ def _workers() -> str:
         return "none has run yet"
     silent = recovery.silent_queues(at=timezone.now())
     if silent:
-        raise Bad(
-            f"silent for over a minute: {', '.join(sorted(silent))}. Is `triage up` running? See log/ in the home folder"
-        )
+        names = ", ".join(sorted(silent))
+        raise Bad(f"silent for over a minute: {names}. Is `triage up` running? See log/ in the home folder")
     return "all queues prove themselves"

@@ -98,4 +98,3 @@ def end_left_over(file: Path, *, grace: float = 10.0) -> bool:
     finally:
         file.unlink(missing_ok=True)
     return True
-
