@@ -20,7 +20,7 @@ from django.utils import timezone
 from runbooks import process
 from tests import factories
 from tests.runs import Scene
-from triage import recovery
+from triage import installation, recovery
 from triage.celery import POOLS
 from triage.embedded import Endpoints
 from triage.itsm.base import IncomingTicket
@@ -246,4 +246,23 @@ def test_a_pool_that_never_or_no_longer_proves_itself_is_named_unless_it_is_busy
     run = scene.request()
     Run.objects.filter(pk=run.pk).update(status=Run.Status.STARTING, claim_until=at + timedelta(seconds=9))
     assert recovery.silent_queues(at=at) == {POOLS[-1]}
+    WorkerBeat.objects.filter(name__in=["landing", "writeback"]).update(at=at - timedelta(seconds=61))
+    assert recovery.silent_queues(at=at) == {POOLS[-1], "landing", "writeback"}
+    common = {"customer": scene.customer, "ticket": scene.ticket, "content": {}, "next_at": at, "created_at": at}
+    Writeback.objects.create(key="k", what="note", claim_until=at + timedelta(seconds=9), **common)
+    assert recovery.silent_queues(at=at) == {POOLS[-1]}, "an ITSM that is slow to answer is no worker's fault"
     assert recovery.silent_queues(at=at + timedelta(minutes=5)) == {"reconciler"}
+
+
+def test_the_supervisor_restarts_the_pool_of_a_silent_queue_or_the_reconciler_itself() -> None:
+    at = timezone.now()
+    assert installation._stale() == set()
+    recovery.hold_lease(uuid.uuid4(), at=at)
+    for queue in POOLS:
+        WorkerBeat.objects.create(name=queue, pid=1, at=at - (STUCK if queue == "landing" else timedelta()))
+    assert installation._stale() == {"background"}
+    Job.objects.update(leased_until=at - STUCK)
+    assert installation._stale() == {"reconcile"}
+    children = {child.name for child in installation.children(port=1)}
+    assert {"background", "reconcile"} <= children
+    assert {queue for queues, _ in installation.POOLS.values() for queue in queues} == set(POOLS)

@@ -90,6 +90,7 @@ def test_a_run_that_waits_for_a_worker_is_not_rung_for_at_every_sweep(broker: st
     reconciler.once(rung)
     assert heard(broker, "runbooks") == [("triage.tasks.execute_run", [run.pk])]
     Run.objects.filter(pk=run.pk).update(status=Run.Status.VOID)
+    Ticket.objects.update(status=Ticket.Status.NEEDS_REVIEW)
     reconciler.once(rung)
     assert heard(broker, "runbooks", wait=0.3) == []
 

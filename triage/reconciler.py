@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 Bell: TypeAlias = tuple[str, tuple[int, ...]]
 BEAT_SECONDS = 20.0
 AGAIN_SECONDS = 15.0
-"""A bell for one row is not rung again sooner: while it waits for a worker, the broker must not fill with its likes."""
+"""These bells are not rung again sooner: while one waits for a worker, the broker must not fill with its likes."""
+SLOW = frozenset({"execute_run", "learn", "write_back"})
 
 
 def run() -> None:
@@ -44,13 +45,13 @@ def run() -> None:
 
 
 def once(rung: dict[Bell, float] | None = None) -> recovery.Sweep:
-    """One sweep and its bells; `rung` remembers from sweep to sweep when a bell for one row was last rung."""
+    """One sweep and its bells; `rung` remembers from sweep to sweep when a bell for slow work was last rung."""
     found = recovery.sweep(at=timezone.now())
     rung, now = {} if rung is None else rung, time.monotonic()
     for one in [one for one, then in rung.items() if now - then > AGAIN_SECONDS]:
         del rung[one]
     for task, arguments in found.bells:
-        if (task, arguments) not in rung and bell.ring_now(task, *arguments) and arguments:
+        if (task, arguments) not in rung and bell.ring_now(task, *arguments) and task in SLOW:
             rung[task, arguments] = now
     if found.unknown or found.returned or found.handed_over:
         log.warning(

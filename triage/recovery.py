@@ -242,7 +242,11 @@ def silent_queues(*, at: datetime) -> set[str]:
     if lease.leased_until is None or lease.leased_until < at - SILENCE:
         return {RECONCILER}
     proved = set(WorkerBeat.objects.filter(at__gte=at - SILENCE).values_list("name", flat=True))
+    # a claim; on one machine the same pool lands
+    telling = Writeback.objects.filter(status=Writeback.Status.WAITING, claim_until__gt=at)
     busy = {
+        "writeback": telling,
+        "landing": telling,
         "runbooks": Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),
         "classify": Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),
         "learning": Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),

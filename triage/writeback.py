@@ -13,7 +13,7 @@ from triage.models import Draw, Notification, Review, Ticket, Writeback
 log = logging.getLogger(__name__)
 TRIES = 80  # with the pauses below about three days: a weekend without the ITSM loses nothing
 CLAIM = timedelta(seconds=60)
-PASS_SECONDS = 30.0  # and one reply may take 25: a claim never runs out while its reply is under way
+PASS_SECONDS = 15.0  # and one reply may take 25: a claim never runs out while its reply is under way
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=1)
 LOOK_AGAIN = timedelta(minutes=5)
 PATIENCE = timedelta(hours=72)  # a verdict that did not come by then counts as wrong; the requester still has to hear
