@@ -136,10 +136,13 @@ def kill_one(product: Product, faults: Faults, rng: random.Random) -> None:
 
     claimed = Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=datetime.now(UTC))
     starting = Run.objects.filter(status=Run.Status.STARTING)
-    want_run = faults.counted["starting"] <= faults.counted["claimed"]
-    rows, queue, name = (starting, "runbooks", "starting") if want_run else (claimed, "classify", "claimed")
-    held = rows.values_list("pk", flat=True).first()
-    if held is None:
+    choices = [(starting, "runbooks", "starting"), (claimed, "classify", "claimed")]
+    choices.sort(key=lambda choice: faults.counted[choice[2]])
+    for rows, queue, name in choices:
+        held = rows.values_list("pk", flat=True).first()
+        if held is not None:
+            break
+    else:
         return
     workers = product.workers(queue)
     if not workers:
@@ -154,6 +157,26 @@ def kill_one(product: Product, faults: Faults, rng: random.Random) -> None:
     if rows.filter(pk=held).exists():
         faults.counted[name] += 1
         time.sleep(0.5)
+
+
+def settle_unknown(world: "World", home: Path) -> None:
+    """What people do about a run that nobody knows of: look at the target, say so, and close the circuit."""
+    from django.utils import timezone
+
+    from runbooks.targets.directory import SqliteDirectory
+    from triage import review
+    from triage.models import Person, Run, RunbookState
+
+    unknown = list(Run.objects.of(world.customer).filter(status=Run.Status.UNKNOWN))
+    if not unknown:
+        return
+    person, _ = Person.objects.get_or_create(username="looks-at-the-target", defaults={"is_superuser": True})
+    directory = SqliteDirectory(home / "targets" / "directory.sqlite3")
+    for lost in unknown:
+        happened = bool(directory.effects(str(lost.uuid)))
+        review.settle_unknown(lost, person=person, succeeded=happened, note="looked at the ledger", at=timezone.now())
+    directory.close()
+    RunbookState.objects.of(world.customer).update(circuit_closed_at=timezone.now())
 
 
 def run(*, home: Path, tickets: int, kills: int, seed: int, say: bool = True) -> dict[str, Any]:
@@ -216,6 +239,7 @@ def _play(product: Product, peer: "Peer", world: "World", faults: Faults, rng: r
                         del others[name]
                 if faults.kills < faults.wanted and product.process and product.process.poll() is None:
                     kill_one(product, faults, rng)
+                settle_unknown(world, product.home)
                 busy = truth.under_way(world.customer)
                 if say and time.monotonic() - said > 10:
                     said = time.monotonic()
