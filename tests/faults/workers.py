@@ -138,13 +138,9 @@ def kill_one(product: Product, faults: Faults, rng: random.Random) -> None:
     starting = Run.objects.filter(status=Run.Status.STARTING)
     choices = [(starting, "runbooks", "starting"), (claimed, "classify", "claimed")]
     choices.sort(key=lambda choice: faults.counted[choice[2]])
-    for rows, queue, name in choices:
-        held = rows.values_list("pk", flat=True).first()
-        if held is not None:
-            break
-    else:
-        return
-    workers = product.workers(queue)
+    held = ((rows.values_list("pk", flat=True).first(), rows, queue, name) for rows, queue, name in choices)
+    row, rows, queue, name = next((found for found in held if found[0] is not None), (None, claimed, "", ""))
+    workers = product.workers(queue) if row is not None else []
     if not workers:
         return
     faults.tried += 1
@@ -154,7 +150,7 @@ def kill_one(product: Product, faults: Faults, rng: random.Random) -> None:
         except psutil.NoSuchProcess:
             continue
     time.sleep(0.05)
-    if rows.filter(pk=held).exists():
+    if rows.filter(pk=row).exists():
         faults.counted[name] += 1
         time.sleep(0.5)
 
