@@ -14,7 +14,7 @@ from triage import review
 from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, Ticket
 from triage.web.urls import urlpatterns
 
-SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea")
+SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "sign-in", "sign-in-link", "sign-out"}
 LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
