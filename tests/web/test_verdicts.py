@@ -1,9 +1,8 @@
-"""Deciding, holding, undoing, approving and settling through the pages."""
+"""Deciding, holding, undoing and settling through the pages."""
 
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -11,8 +10,8 @@ from django.utils import timezone
 from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
-from triage import lifecycle, review
-from triage.models import Approval, Customer, Label, Membership, Notification, Review, Run, Ticket
+from triage import review
+from triage.models import Customer, Label, Membership, Notification, Review, Run, Ticket
 
 
 def _post(client: Client, ticket: Ticket, **values: Any) -> Any:
@@ -146,112 +145,6 @@ def test_search_finds_by_every_word_and_only_what_is_offered(scene: Scene) -> No
     assert "No article has all" in client_of(scene.agent).get(path, {"q": "printer banana"}).content.decode()
 
 
-class TestBlind:
-    """What a drawn ticket keeps to itself."""
-
-    @pytest.fixture
-    def verify(self, scene: Scene) -> Ticket:
-        """A drawn ticket that was run for by itself."""
-        ticket = factories.ticket(
-            source=scene.tickets[0].source,
-            subject="Drawn and run",
-            status="resolved",
-            reason="KB0001 at 98 %: unlocked",
-        )
-        factories.draw(ticket, "verify", 0.05)
-        lifecycle.record(
-            row=ticket, event="decided", at=timezone.now(), actor="system:prediction", reason=ticket.reason
-        )
-        factories.prediction(ticket, "KB0001", 0.98)
-        decision = factories.decision(ticket, reason="KB0001 at 98 %: unlocked")
-        factories.run(ticket, scene.target, status="succeeded", decision=decision, target_object="drawn.person")
-        return ticket
-
-    def test_no_page_tells_before_the_verdict(self, scene: Scene, verify: Ticket) -> None:
-        scene.agent.is_superuser = True
-        scene.agent.save(update_fields=["is_superuser"])
-        client = client_of(scene.agent)
-        run = verify.runs.get()
-        for path in (
-            reverse("ticket", args=[verify.uuid]),
-            reverse("runs"),
-            reverse("run", args=[run.uuid]),
-            reverse("queue") + "?status=verify",
-            reverse("queue") + "?status=all",
-            reverse("audit"),
-        ):
-            page = client.get(path).content.decode()
-            assert "drawn.person" not in page, path
-            assert "98\xa0%" not in page, path
-            assert "unlocked" not in page, path
-
-    def test_it_waits_among_the_blind_checks_until_answered(self, scene: Scene, verify: Ticket) -> None:
-        client = client_of(scene.agent)
-        checks = reverse("queue") + "?status=verify"
-        assert "Drawn and run" in client.get(checks).content.decode()
-        assert "Drawn and run" not in client.get(reverse("queue")).content.decode()
-        _post(client, verify)
-        assert "Drawn and run" not in client.get(checks).content.decode()
-        assert Review.objects.get().blind
-
-    def test_an_approver_breaks_the_seal_on_the_record(self, scene: Scene) -> None:
-        factories.draw(scene.waiting, "verify", 0.05)
-        approval = scene.waiting.approvals.get()
-        client = client_of(scene.approver)
-        path = reverse("approval", args=[approval.uuid])
-        page = client.get(path).content.decode()
-        assert "grace.hopper" not in page
-        client.post(reverse("approval-answer", args=[approval.uuid]), {"answer": "grant"})
-        approval.refresh_from_db()
-        assert approval.status == "asked"
-        answer = client.post(reverse("ticket-reveal", args=[scene.waiting.uuid]), {"back": path})
-        assert answer["Location"] == path
-        assert "grace.hopper" in client.get(path).content.decode()
-        assert "grace.hopper" not in client_of(factories.member(scene.nordwind, "approver")).get(path).content.decode()
-
-    def test_breaking_the_seal_leads_nowhere_else(self, scene: Scene) -> None:
-        path = reverse("ticket-reveal", args=[scene.blind.uuid])
-        for back in ("https://evil.example/approvals/", "//evil.example", "/admin/"):
-            answer = client_of(scene.agent).post(path, {"back": back})
-            assert answer["Location"] == reverse("ticket", args=[scene.blind.uuid])
-
-
-class TestApprovals:
-    """A person's word."""
-
-    def _answer(self, scene: Scene, client: Client, **form: str) -> Approval:
-        approval = scene.waiting.approvals.get()
-        client.post(reverse("approval-answer", args=[approval.uuid]), form)
-        approval.refresh_from_db()
-        return approval
-
-    def test_yes_requests_the_run(self, scene: Scene) -> None:
-        page = client_of(scene.approver).get(reverse("approval", args=[scene.waiting.approvals.get().uuid]))
-        assert "grace.hopper" in page.content.decode()
-        assert self._answer(scene, client_of(scene.approver), answer="grant").status == "granted"
-        run = Run.objects.get(ticket=scene.waiting)
-        assert (run.parameters, run.status) == ({"account": "grace.hopper"}, "requested")
-
-    def test_no_needs_a_reason_and_sends_the_ticket_to_an_agent(self, scene: Scene) -> None:
-        client = client_of(scene.approver)
-        assert self._answer(scene, client, answer="refuse", reason=" ").status == "asked"
-        assert self._answer(scene, client, answer="refuse", reason="not her account").status == "refused"
-        scene.waiting.refresh_from_db()
-        assert scene.waiting.status == "needs_review"
-
-    @pytest.mark.parametrize("role", ["agent", "auditor", "steward"])
-    def test_others_read_but_do_not_answer(self, scene: Scene, role: str) -> None:
-        client = client_of(factories.member(scene.nordwind, role))
-        page = client.get(reverse("approval", args=[scene.waiting.approvals.get().uuid])).content.decode()
-        assert 'value="grant"' not in page
-        assert self._answer(scene, client, answer="grant").status == "asked"
-
-    def test_the_requester_does_not_answer(self, scene: Scene) -> None:
-        asker = factories.member(scene.nordwind, "approver", email="grace@nordwind.example")
-        assert self._answer(scene, client_of(asker), answer="grant").status == "asked"
-        assert not Run.objects.filter(ticket=scene.waiting).exists()
-
-
 def test_a_lost_run_is_settled_through_its_page(scene: Scene) -> None:
     client = client_of(scene.agent)
     path = reverse("run-settle", args=[scene.lost.uuid])
@@ -306,12 +199,3 @@ def test_the_confirmation_asks_for_what_was_not_found_and_says_why(scene: Scene)
     assert "the text names ada.lovelace, grace.hopper" in page
     assert '<option value="grace.hopper">' in page
     assert 'value="" ' in page
-
-
-def test_a_blind_confirmation_proposes_no_values(scene: Scene) -> None:
-    factories.draw(scene.waiting, "verify", 0.05)
-    path = reverse("ticket-run", args=[scene.waiting.uuid])
-    page = client_of(scene.agent).post(path, {"article": "KB0001"}).content.decode()
-    assert "Record only" in page
-    assert "Run it" not in page
-    assert 'value="grace.hopper"' not in page
