@@ -1,7 +1,7 @@
-"""One ticket classified in a process of its own, so that a poison ticket takes nothing else along.
+"""Tickets classified in a process of their own, one after the other, so that a poison one takes nothing else along.
 
-`python -m classifier.alone FOLDER` reads the key (hex) and then one JSON object {"subject", "body"} from standard
-input and prints one JSON ranking; exit 1 with a reason on standard error, 2 on bad usage.
+`python -m classifier.alone FOLDER` reads the key (hex) and then one JSON object {"subject", "body"} a line from
+standard input and prints one JSON ranking a line, at once; exit 1 with a reason on standard error, 2 on bad usage.
 """
 
 import json
@@ -20,14 +20,19 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         key = bytes.fromhex(sys.stdin.readline().strip())
-        values = json.loads(sys.stdin.read())
-        document = Document(subject=str(values["subject"]), body=str(values["body"]))
-        ranking = load(Path(arguments[0]), key=key).rank([document])[0]
+        model = load(Path(arguments[0]), key=key)
+        answered = 0
+        for line in sys.stdin:
+            values = json.loads(line)
+            document = Document(subject=str(values["subject"]), body=str(values["body"]))
+            print(json.dumps(model.rank([document])[0].as_dict(), sort_keys=True), flush=True)
+            answered += 1
     except (ArtifactError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(ranking.as_dict(), sort_keys=True))
-    return 0
+    if not answered:
+        print("no document came; send one JSON object a line", file=sys.stderr)
+    return 0 if answered else 1
 
 
 if __name__ == "__main__":

@@ -347,24 +347,53 @@ def test_a_ticket_tried_before_is_read_in_a_child_and_decided_as_any_other(scene
 
 
 POISON = """
-import json, os, runpy, signal, sys, io, time
-told = sys.stdin.read()
-if "kill" in json.loads(told.split("\\n", 1)[1])["body"]:
-    os.kill(os.getpid(), signal.SIGKILL)
-if "hang" in json.loads(told.split("\\n", 1)[1])["body"]:
-    time.sleep(60)
-sys.stdin = io.StringIO(told)
+import json, os, runpy, signal, sys, time
+
+def lines():
+    yield sys.__stdin__.readline()
+    for line in sys.__stdin__:
+        if "kill" in json.loads(line)["body"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hang" in json.loads(line)["body"]:
+            time.sleep(60)
+        yield line
+
+class Reader:
+    def __init__(self):
+        self.rest = lines()
+    def readline(self):
+        return next(self.rest)
+    def __iter__(self):
+        return self.rest
+
+sys.stdin = Reader()
 sys.argv = ["classifier.alone", *sys.argv[1:]]
 runpy.run_module("classifier.alone", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize(("word", "why"), [("kill", "ended with SIGKILL"), ("hang", "longer than 1 s")])
+def test_a_poison_among_tickets_of_a_lost_worker_is_found_in_one_pass(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ALONE", (sys.executable, "-c", POISON))
+    before = [scene.ticket(PRINTER, attempts=1) for _ in range(3)]
+    poison = scene.ticket(Document("printer", "the text that must kill"), attempts=1)
+    after = [scene.ticket(PRINTER, attempts=1) for _ in range(3)]
+    assert classify().decided == 3
+    attempts = dict(Ticket.objects.values_list("pk", "attempts"))
+    assert [attempts[ticket.pk] for ticket in (*before, poison, *after)] == [0, 0, 0, 2, 1, 1, 1]
+    assert classify().decided == 3, "the others did not wait for the poison's next try"
+    assert classify().decided == 1
+    poison.refresh_from_db()
+    assert poison.status == Ticket.Status.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize(("word", "why"), [("kill", "ended with SIGKILL"), ("hang", "longer than 4 s")])
 def test_a_poison_ticket_ends_with_a_person_and_takes_no_other_along(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, word: str, why: str
 ) -> None:
     monkeypatch.setattr(answers, "ALONE", (sys.executable, "-c", POISON))
-    monkeypatch.setattr(answers, "ALONE_SECONDS", 1 if word == "hang" else 60)
+    monkeypatch.setattr(answers, "ALONE_SECONDS", 4 if word == "hang" else 60)
     poison = scene.ticket(Document("printer", f"the text that must {word}"), attempts=1)
     others = [scene.ticket(PRINTER)]
     for _ in range(2):

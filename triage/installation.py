@@ -103,7 +103,16 @@ def _web(env: Mapping[str, str], port: int) -> Child:
     run = found.home / "run"
     run.mkdir(parents=True, exist_ok=True)
     argv = [
-        *(sys.executable, "-m", "gunicorn", "triage.wsgi:application", "--bind", f"127.0.0.1:{port}"),
+        *(
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            "python:triage.gunicorn",
+            "triage.wsgi:application",
+            "--bind",
+            f"127.0.0.1:{port}",
+        ),
         *("--workers", str(found.web_processes), "--threads", str(found.web_threads), "--worker-class", "gthread"),
         *("--no-control-socket", "--worker-tmp-dir", str(run), "--timeout", "60", "--graceful-timeout", "20"),
         *("--max-requests", "100000", "--log-level", "warning"),

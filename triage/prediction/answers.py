@@ -1,4 +1,4 @@
-"""What the model says of claimed tickets: in this process for a fresh batch, in a child for a ticket tried before."""
+"""What the model says of claimed tickets: in this process for a fresh batch, in a child for tickets tried before."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MATCHES = 5
 ALONE_SECONDS = 12
-"""The longest that one ticket may take in its child; shorter than the task's soft limit."""
+"""The longest that a child may take; shorter than the task's soft limit."""
 
 ALONE_BYTES = 4 << 30
 """Address space of the child."""
@@ -37,6 +37,14 @@ LAKE_PATIENCE = timedelta(minutes=10)
 
 class TryAgain(Exception):
     """Nothing could be said now; the message says why. The try counts."""
+
+
+class ChildEnded(TryAgain):
+    """The child ended early: `answers` are for the tickets before the one that it was reading."""
+
+    def __init__(self, why: str, answers: "Answers") -> None:
+        super().__init__(why)
+        self.answers = answers
 
 
 class Hold(Exception):
@@ -68,22 +76,29 @@ def ask(claim: Claim, *, at: datetime) -> Answers:
     if model is None:
         return Answers(serving=None, why="There is no model yet for this customer.")
     documents = [Document(ticket.subject, ticket.body) for ticket in claim.tickets]
-    if claim.alone:
-        rankings = [_alone(model, documents[0])]
+    if claim.apart:
+        rankings, ended = _in_child(model, documents)
+        if ended:
+            raise ChildEnded(ended, _answers(model, claim, rankings))
     else:
         try:
             rankings = model.classifier.rank(documents, k=MATCHES)
         except MemoryError as error:  # let through, it would end the whole worker
             raise TryAgain("There was not enough memory for the batch.") from error
-    return Answers(
-        serving=model,
-        rankings={ticket.pk: ranking for ticket, ranking in zip(claim.tickets, rankings, strict=True)},
-    )
+    return _answers(model, claim, rankings)
 
 
-def _alone(model: Serving, document: Document) -> Ranking:
-    """One ranking from a child process, which is all that a text that kills its reader can take along."""
-    told = f"{serving.model_key().hex()}\n{json.dumps({'subject': document.subject, 'body': document.body})}\n"
+def _answers(model: Serving, claim: Claim, rankings: list[Ranking]) -> Answers:
+    answered = zip(claim.tickets[: len(rankings)], rankings, strict=True)
+    return Answers(serving=model, rankings={ticket.pk: ranking for ticket, ranking in answered})
+
+
+def _in_child(model: Serving, documents: list[Document]) -> tuple[list[Ranking], str]:
+    """Rankings from a child process, in order, and why it ended before the last, if it did.
+
+    A text that kills its reader takes nothing along but the child.
+    """
+    told = "".join(f"{json.dumps({'subject': document.subject, 'body': document.body})}\n" for document in documents)
     # no key or password of ours is in the environment of a process that reads hostile text
     environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -95,20 +110,27 @@ def _alone(model: Serving, document: Document) -> Ranking:
         encoding="utf-8",
         start_new_session=True,
     ) as child:
+        late = False
         try:
             with suppress(ProcessLookupError):
                 resource.prlimit(child.pid, resource.RLIMIT_AS, (ALONE_BYTES, ALONE_BYTES))
-            output, errors = child.communicate(told, timeout=ALONE_SECONDS)
+            output, errors = child.communicate(f"{serving.model_key().hex()}\n{told}", timeout=ALONE_SECONDS)
         except subprocess.TimeoutExpired:
-            raise TryAgain(f"Reading the text alone took longer than {ALONE_SECONDS} s.") from None
+            late = True
+            os.killpg(child.pid, signal.SIGKILL)
+            output, errors = child.communicate()
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
+    whole = output[: output.rfind("\n") + 1].splitlines()
+    rankings = [_ranking(json.loads(line)) for line in whole[: len(documents)]]
+    if len(rankings) == len(documents):
+        return rankings, ""
+    if late:
+        return rankings, f"Reading the text apart took longer than {ALONE_SECONDS} s."
     if child.returncode < 0:
-        raise TryAgain(f"Reading the text alone ended with {signal.Signals(-child.returncode).name}.")
-    if child.returncode:
-        raise TryAgain(f"Reading the text alone failed: {errors.strip()[-300:] or child.returncode}")
-    return _ranking(json.loads(output))
+        return rankings, f"Reading the text apart ended with {signal.Signals(-child.returncode).name}."
+    return rankings, f"Reading the text apart failed: {errors.strip()[-300:] or child.returncode}"
 
 
 def _ranking(told: dict[str, Any]) -> Ranking:

@@ -1,11 +1,11 @@
 """One batch: claim, ask the model, decide, store. Three tries, then a person."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from triage.prediction import answers, claims, deciding, storing
-from triage.prediction.answers import Answers, Hold, TryAgain
+from triage.prediction.answers import Answers, ChildEnded, Hold, TryAgain
 from triage.prediction.claims import TRIES, Claim
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Progress:
 
 
 def classify_batch(*, at: datetime, limit: int) -> Progress:
-    """Classify and decide one customer's waiting tickets, at most `limit`, and one ticket that was tried before."""
+    """Classify and decide one customer's waiting tickets, at most `limit`, and tickets that were tried before."""
     done = Progress()
     for tried in (False, True):
         claim = claims.take(at=at, limit=limit, tried=tried)
@@ -44,14 +44,29 @@ def _handle(claim: Claim, done: Progress, *, at: datetime) -> None:
     except Hold as reason:
         log.warning("%d tickets wait: %s", len(claim.tickets), reason)
         claims.postpone(claim, until=at + HELD_FOR)
+    except ChildEnded as reason:
+        answered = len(reason.answers.rankings)
+        before, blamed, after = (
+            replace(claim, tickets=claim.tickets[part])
+            for part in (slice(answered), slice(answered, answered + 1), slice(answered + 1, None))
+        )
+        claims.spare(after)
+        if before.tickets:
+            _store(before, reason.answers, done, at=at)
+        _failed(blamed, reason, done, at=at)
     except TryAgain as reason:
-        log.warning("try %d of %d tickets: %s", tries, len(claim.tickets), reason)
-        if tries < TRIES:
-            claims.give_back(claim)
-        else:
-            _store(claim, Answers(serving=None, why=_given_up(str(reason))), done, at=at)
+        _failed(claim, reason, done, at=at)
     else:
         _store(claim, found, done, at=at)
+
+
+def _failed(claim: Claim, reason: TryAgain, done: Progress, *, at: datetime) -> None:
+    tries = claim.tickets[0].attempts
+    log.warning("try %d of %d tickets: %s", tries, len(claim.tickets), reason)
+    if tries < TRIES:
+        claims.give_back(claim)
+    else:
+        _store(claim, Answers(serving=None, why=_given_up(str(reason))), done, at=at)
 
 
 def _store(claim: Claim, found: Answers, done: Progress, *, at: datetime) -> None:
