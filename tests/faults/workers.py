@@ -35,7 +35,8 @@ SETTINGS = {
     "TRIAGE_LOG_LEVEL": "WARNING",
 }
 PER_SECOND = 20.0
-SETTLE_SECONDS = 240.0
+SETTLE_SECONDS = 300.0
+AHEAD = 2
 
 
 @dataclass
@@ -138,6 +139,8 @@ def kill_one(product: Product, faults: Faults, rng: random.Random) -> None:
     starting = Run.objects.filter(status=Run.Status.STARTING)
     choices = [(starting, "runbooks", "starting"), (claimed, "classify", "claimed")]
     choices.sort(key=lambda choice: faults.counted[choice[2]])
+    if faults.counted[choices[1][2]] - faults.counted[choices[0][2]] >= AHEAD:
+        del choices[1]  # both kinds of loss are wanted: wait for the rarer
     held = ((rows.values_list("pk", flat=True).first(), rows, queue, name) for rows, queue, name in choices)
     row, rows, queue, name = next((found for found in held if found[0] is not None), (None, claimed, "", ""))
     workers = product.workers(queue) if row is not None else []
