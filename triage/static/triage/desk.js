@@ -10,6 +10,7 @@
   const typing = (el) => el.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=button], [type=submit])");
   let prefix = "";
   let selected = 0;
+  let wanted = false;
 
   function items() { return all("[data-list] [data-item]").filter(usable); }
 
@@ -26,6 +27,14 @@
     el.focus();
     if (el.type === "radio" && !el.checked) el.click();
     el.scrollIntoView({ block: "nearest" });
+  }
+
+  // Enter may come before the answer to the last letters: then the first result is taken as soon as it is there
+  function takeFirst(search) {
+    const shown = document.querySelector("#results [data-q]");
+    wanted = !shown || shown.dataset.q !== search.value.trim();
+    const first = document.querySelector("#results [data-item]");
+    if (!wanted && first) choose(first);
   }
 
   function act(el) {
@@ -52,8 +61,7 @@
       if (key === "Escape" && !open()) target.blur();
       if (target.matches("[data-search]") && (key === "Enter" || key === "ArrowDown")) {
         event.preventDefault();
-        const first = document.querySelector("#results [data-item]");
-        if (first) choose(first);
+        takeFirst(target);
       }
       return;
     }
@@ -106,12 +114,17 @@
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.matches("[data-live]")) selected = items().indexOf(document.activeElement);
+    // a late answer must not take away the article that was just chosen
+    if (event.target.id === "results" && event.target.contains(document.activeElement)) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id === "confirm" && !event.target.open) event.target.showModal();
     const list = event.target.matches("[data-live]") && selected >= 0 ? items() : [];
     // the ticket under the cursor was decided by somebody else: its place keeps the cursor
     if (list.length && !list.includes(document.activeElement)) list[Math.min(selected, list.length - 1)].focus();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id === "results" && wanted) takeFirst(document.querySelector("[data-search]"));
   });
   document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble(""); });
   document.addEventListener("htmx:sendError", () => trouble("The server does not answer. What you see may be old; it is tried again."));
