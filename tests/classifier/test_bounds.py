@@ -1,4 +1,4 @@
-"""Exact binomial arithmetic against brute force and the design's own figures, and the budget of delta."""
+"""Exact binomial arithmetic against brute force and known figures, and the budget of delta."""
 
 import math
 

@@ -24,7 +24,7 @@ SETTINGS = {"TRIAGE_RECONCILE_SECONDS": "1", "TRIAGE_LANDING_SECONDS": "2", "TRI
 def run(
     *, home: Path, once: bool, tickets: int, data: Path | None, port: int, seed: int, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run the demo; with `once` until every ticket is decided and no run is under way. The figures of the design."""
+    """Run the demo; with `once` until every ticket is decided and no run is under way. Returns the figures for `--json`."""
     began = time.monotonic()
     clock = _Clock(tell)
     port = port or free_ports(1)[0]

@@ -138,7 +138,7 @@ def _columns(ticket: Ticket, incoming: IncomingTicket, *, source: Source) -> dic
 
 
 def _move(ticket: Ticket, incoming: IncomingTicket, columns: Mapping[str, Any], *, source: Source) -> Move | None:
-    """Which way the ticket goes now, if any: the table of the design's section 3."""
+    """Which way the ticket goes now, if any: what each status in the ITSM leads to."""
     status = columns.get("itsm_status", ticket.itsm_status)
     gone = _gone(source, status=status, group=columns.get("itsm_group", ticket.itsm_group))
     if _unknown(ticket):
