@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 YEARLY_DELTA = 0.05
-"""Probability, for one customer and year, that any certificate issued was false when issued (design P5)."""
+"""Probability, for one customer and year, that any certificate issued was false when issued (step P5)."""
 
 _PARTS = 10**9  # budgets are kept in whole billionths, so that twelve twelfths never exceed the year
 
@@ -119,7 +119,7 @@ def monthly_delta(*, yearly: float = YEARLY_DELTA, attempts: int = 12, groups: i
 def charge(delta: float, *, spent: float, yearly: float = YEARLY_DELTA) -> float:
     """What is spent once an attempt at delta is paid; BudgetSpent when the year does not hold it.
 
-    Every attempt is charged, failed or not (design P5): the caller writes the result by a conditional update.
+    Every attempt is charged, failed or not (step P5): the caller writes the result by a conditional update.
     """
     after = _parts(spent) + math.ceil(share("delta", delta) * _PARTS - 1e-3)
     if after > _parts(yearly):

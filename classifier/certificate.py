@@ -48,7 +48,7 @@ BREAKS = (
     "errors of the reviewers whose verdicts were counted",
     "reading it as a promise about one ticket: it is about the share of all that run",
 )
-"""What breaks a certificate; printed on each (design P11)."""
+"""What breaks a certificate; printed on each (step P11)."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Units(NamedTuple):
 
 
 def units(*, scores: Sequence[float], wrong: Sequence[bool | None], clusters: Sequence[Hashable]) -> Units:
-    """Rows of one length each, gathered by cluster; a missing verdict (None) counts as wrong (design P1).
+    """Rows of one length each, gathered by cluster; a missing verdict (None) counts as wrong (step P1).
 
     Scores are rounded to 6 places, as everywhere before they are compared.
     """
@@ -121,7 +121,7 @@ def one_look(
     wrong: Sequence[bool | None],
     clusters: Sequence[Hashable],
 ) -> Verdict:
-    """The verdict of one look at exactly the registered number of units, by exact binomial tails (design P4)."""
+    """The verdict of one look at exactly the registered number of units, by exact binomial tails (step P4)."""
     if registration.n is None:
         raise ValueError("this registration is for continuous looks: use continuous_look")
     seen = units(scores=scores, wrong=wrong, clusters=clusters)

@@ -40,7 +40,7 @@ class DrawnRow:
 
 
 def thinned(rows: Iterable[DrawnRow], *, floor: float | None, seed: str) -> list[DrawnRow]:
-    """The rows as if all had been drawn with probability `floor`, in the same order (design P7).
+    """The rows as if all had been drawn with probability `floor`, in the same order (step P7).
 
     A cluster drawn with probability pi is kept with probability floor / pi, decided by sha256 of the seed and its
     id and so by nothing that a verdict could touch; the exact binomial tail holds for what is left. Without a
@@ -68,7 +68,7 @@ def withdrawn_alike(*, drawn: tuple[int, int], undrawn: tuple[int, int]) -> bool
     """May tickets withdrawn before their verdict be left out? Only while drawn ones are withdrawn like the others.
 
     Each pair is (withdrawn, all). Fisher's exact test at 5 %: when it finds a difference the answer is no, and
-    they count as wrong like every missing verdict (design P1).
+    they count as wrong like every missing verdict (step P1).
     """
     from scipy import stats
 

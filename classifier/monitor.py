@@ -15,7 +15,7 @@ from classifier.bounds import share, upper_bound
 
 STEADY, PAUSED, REVOKED = "steady", "paused", "revoked"
 RUN_LENGTH = 20_000
-"""Verified runs between two false pauses, at least, on average (design P8)."""
+"""Verified runs between two false pauses, at least, on average (step P8)."""
 
 MISSING_SHARE, MISSING_FROM = 0.10, 20
 _MULTIPLES = (1.5, 2.0, 3.0, 5.0)
@@ -35,7 +35,7 @@ def growth(rate: float, *, wrong: bool, weight: float) -> tuple[float, ...]:
     """By how much each bet grows at one observation; its expectation is at most 1 while P(wrong) <= rate.
 
     `weight` in (0, 1] is the smallest draw probability over this row's, which undoes unequal drawing: rows that
-    were verified more often (reopened tickets, with probability 1) move the bets by less (design P10).
+    were verified more often (reopened tickets, with probability 1) move the bets by less (step P10).
     """
     if not 0.0 < weight <= 1.0:
         raise ValueError(f"a weight must lie above 0 and not above 1, not {weight!r}")
@@ -210,7 +210,7 @@ def verification_share(
 ) -> float | None:
     """The share of `runs` expected in the certificate's life to verify, so as to see factor x alpha within it.
 
-    None when even verifying every run is too few: let a person approve each run instead (design P8).
+    None when even verifying every run is too few: let a person approve each run instead (step P8).
     """
     needed = verifications_needed(alpha=alpha, delta=delta, factor=factor, power=power)
     return needed / runs if needed <= runs else None

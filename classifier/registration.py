@@ -57,10 +57,10 @@ def digest(value: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What is fixed before any label is opened (design P3); `planning.plan` makes it.
+    """What is fixed before any label is opened (step P3); `plan` makes it.
 
     `grid` are thresholds from high to low, `starts` indexes into it. `n` is the number of units of the one look,
-    None for continuous looks. `draw_floor` is the smallest draw probability that counts when they differ (P7).
+    None for continuous looks. `draw_floor` is the smallest draw probability that counts when they differ (step P7).
     """
 
     gate: str
@@ -173,7 +173,7 @@ def plan(
 
 
 def draw_share(*, needed: int, clusters_a_day: float, days: int = 90) -> float:
-    """The share of clusters to draw so that `needed` of them are there within `days` (design P1).
+    """The share of clusters to draw so that `needed` of them are there within `days` (step P1).
 
     NotCertifiable when even drawing every cluster brings too few.
     """

@@ -23,7 +23,7 @@ class Drawn:
 
 
 def draw(*, customer: Customer, storm_key: str, at: datetime) -> Drawn:
-    """The cluster's purpose: holdout first, verify among the rest, each by a key of its own (design, P1)."""
+    """The cluster's purpose: holdout first, verify among the rest, each by a key of its own (step P1)."""
     unit = f"{storm_key}:{at.astimezone(UTC).date().isoformat()}"
     cluster = hashlib.sha256(unit.encode()).hexdigest()
     holdout, verify = customer.holdout_share, customer.verify_share
