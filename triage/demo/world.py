@@ -19,7 +19,7 @@ from triage.learning import HistoryRow
 from triage.models import Article, Customer, Mode, RunbookState, Source, Target
 
 ALPHA = 0.05
-TRAIN_ROWS, CERTIFY_ROWS = 3000, 2000
+TRAIN_ROWS, CERTIFY_ROWS = 2000, 1500
 CERTIFY_SHARE = 0.35
 MOST_PEOPLE = 1296
 
