@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.calibration import Scores, logistic
+from classifier.text import HAN, KANA, THAI, UNSPACED
 
 SIGNALS = ("top", "linear", "fasttext", "unknown", "words", "known_share")
 # Whether more of a signal speaks for (1) or against (-1) a ticket being in scope; 0 if either way.
@@ -110,7 +111,7 @@ class EvidenceRule:
         training texts that were not trained on: half a percent of them may fall below each limit, within bounds that
         keep plain nonsense out.
         """
-        means, scales = inside.mean(axis=0), np.maximum(inside.std(axis=0), 1e-3)
+        means, scales = inside.mean(axis=0), np.maximum(inside.std(axis=0), 0.05)
         weights, bias = np.array(_DEFAULT_WEIGHTS), _DEFAULT_BIAS
         if pairs:
             parts = [part for pair in pairs for part in pair]
@@ -134,7 +135,7 @@ class EvidenceRule:
         total = np.full(len(rows), self.bias)
         for column, mean, scale, weight in zip(rows.T, self.means, self.scales, self.weights, strict=True):
             total += weight * (column - mean) / scale
-        return np.asarray(1 / (1 + np.exp(-total)), dtype=np.float64)
+        return np.asarray(1 / (1 + np.exp(-np.clip(total, -50, 50))), dtype=np.float64)
 
     def judge(self, line: str, *, tokens: int, words: int, known: int, in_scope: float, agreement: float) -> Evidence:
         """The evidence of one line, whose numbers `count` and `in_scope` gave."""
@@ -165,17 +166,19 @@ class EvidenceRule:
         """Why there is too little evidence, as a sentence; empty if there is enough."""
         if not words:
             return "The ticket has no words."
-        if share < self.least_known_share or known < self.least_known_count:
-            if language not in (*self.languages, "und"):
-                return f"The ticket seems to be in a language that training did not have ({language})."
-            return f"Too few of the ticket's words are known: {known} of {words}."
+        few = share < self.least_known_share or known < self.least_known_count
+        if self.languages and language not in (*self.languages, "und"):
+            return f"The ticket seems to be in a language that training did not have ({language})."
+        if few:
+            return f"Too few words of the ticket are known: {known} of {words}."
         if words < self.least_word_share * tokens:
             return "The ticket consists mostly of numbers and signs."
         return ""
 
     def _language(self, line: str, known_share: float) -> str:
-        # Where most words are known the language is one of training's: no need to guess among a hundred.
-        if known_share >= 0.5 and self.languages:
+        # Where most words are known the language is one of training's: no need to guess among a hundred. But single
+        # Han characters are known from Japanese to a model that never saw Chinese.
+        if known_share >= 0.5 and self.languages and not script_language(line):
             return self.languages[0] if len(self.languages) == 1 else identify(line, among=self.languages)[0]
         language, probability = identify(line)
         return language if probability >= _SURE_OF_LANGUAGE else "und"
@@ -202,15 +205,24 @@ def _identifier(among: tuple[str, ...]) -> Any:
 
 def identify(line: str, *, among: tuple[str, ...] = ()) -> tuple[str, float]:
     """The most probable language (ISO 639-1) of a line and its probability (0..1), of all or among some."""
+    if told := script_language(line):
+        return told, 1.0
     language, probability = _identifier(among).classify(line)
-    return str(language), float(probability)
+    return "und" if language == "zxx" else str(language), float(probability)  # zxx: "no linguistic content"
+
+
+def script_language(line: str) -> str:
+    """The language that a line's script gives away: "ja", "zh" or "th"; empty where another script prevails."""
+    if line.isascii() or len(UNSPACED.findall(line)) * 2 < len(line) - line.count(" "):
+        return ""
+    return "ja" if KANA.search(line) else "th" if THAI.search(line) else "zh" if HAN.search(line) else ""
 
 
 def languages_of(lines: Sequence[str], *, seed: int) -> tuple[str, ...]:
-    """The languages of a training set, most frequent first: at least 1 % of up to 1,000 lines that are surely told."""
+    """The languages of a training set, most frequent first: those of at least 1 % of (up to 1,000) lines."""
     chosen = np.random.default_rng(seed).permutation(len(lines))[:1000]
     told = [identify(lines[i]) for i in chosen]
-    sure = [language for language, probability in told if probability >= _SURE_OF_LANGUAGE]
-    found, rows = np.unique(sure, return_counts=True)
+    likely = [language for language, probability in told if probability >= 0.5]
+    found, rows = np.unique(likely, return_counts=True)
     order = np.lexsort((found, -rows))
-    return tuple(str(found[i]) for i in order if rows[i] >= max(2, 0.01 * len(sure)))
+    return tuple(str(found[i]) for i in order if rows[i] >= max(2, 0.01 * len(likely)))

@@ -109,7 +109,7 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self,
         *,
         blend: tuple[float, float] = (4.0, 0.15),
-        C: float = 1.0,
+        C: float = 0.7,
         smoothing: float = 0.02,
         min_rows: int = 2,
         seed: int = 0,

@@ -3,10 +3,12 @@
 import pytest
 
 from classifier.estimator import ArticleClassifier
+from classifier.fasttext_model import FastTextModel
 from tests.classifier.samples import OUTSIDE, tickets
 
 
 @pytest.fixture(scope="session")
 def fitted() -> ArticleClassifier:
     documents, labels = tickets(360)
-    return ArticleClassifier(folds=3).fit(documents, labels, out_of_scope=OUTSIDE)
+    family = FastTextModel(dimensions=20, epochs=40, buckets=10_000)
+    return ArticleClassifier(folds=3, fasttext=family).fit(documents, labels, out_of_scope=OUTSIDE)

@@ -15,6 +15,7 @@ import pytest
 from classifier import alone, artifact, golden
 from classifier.artifact import ArtifactError
 from classifier.estimator import ArticleClassifier
+from classifier.fasttext_model import FastTextModel
 from classifier.text import Document
 from tests.classifier.samples import tickets
 
@@ -50,7 +51,8 @@ def test_equal_models_have_equal_digests_whatever_their_golden_set(
         artifact.load(stored, key=KEY), tmp_path / "again", key=b"x" * 32, golden=[], metadata={"other": "words"}
     )
     assert manifest.digest == artifact.digest(stored) == artifact.digest(tmp_path / "again")
-    fitted_again = ArticleClassifier(folds=2).fit(*tickets(120))
+    family = FastTextModel(dimensions=5, epochs=5, buckets=1000)
+    fitted_again = ArticleClassifier(folds=2, fasttext=family).fit(*tickets(120))
     other = artifact.save(fitted_again, tmp_path / "other", key=KEY, golden=[], metadata={})
     assert other.digest != manifest.digest
 

@@ -1,10 +1,13 @@
 """When there is too little to act on, and what the in-scope score learns to tell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from classifier.estimator import ArticleClassifier
 from classifier.evidence import EvidenceRule, count, identify, languages_of
+from classifier.fasttext_model import FastTextModel
 from classifier.text import Document, TextPipeline
 from tests.classifier.samples import OUTSIDE, tickets
 
@@ -61,6 +64,14 @@ def test_the_reason_names_an_unknown_language(fitted: ArticleClassifier) -> None
     assert "(fr)" in evidence.reason
 
 
+def test_chinese_is_not_taken_for_japanese_though_it_shares_its_characters(fitted: ArticleClassifier) -> None:
+    rule = replace(fitted.rule_, languages=("ja", "en"), least_known_share=0.25)
+    for sentence, sufficient in (("今天无法登录公司的邮箱系统请帮忙", False), ("今日は会社のメールが開けません", True)):
+        line = TextPipeline().line(Document("", sentence))
+        evidence = rule.judge(line, tokens=15, words=15, known=12, in_scope=0.9, agreement=0.9)
+        assert evidence.sufficient is sufficient
+
+
 def test_known_words_are_counted_without_numbers_and_signs() -> None:
     counts = count(["reset my passwort , 4711 !", "", "7 8"], {"reset", "my", "4711", "!"})
     assert counts.tokens.tolist() == [6, 0, 2]
@@ -85,7 +96,8 @@ def test_more_unknown_words_never_raise_the_in_scope_score(fitted: ArticleClassi
 
 def test_out_of_scope_examples_lower_the_scores_of_their_like() -> None:
     documents, labels = tickets(240)
-    with_examples = ArticleClassifier(folds=2).fit(documents, labels, out_of_scope=OUTSIDE * 5)
+    family = FastTextModel(dimensions=20, epochs=40, buckets=10_000)
+    with_examples = ArticleClassifier(folds=2, fasttext=family).fit(documents, labels, out_of_scope=OUTSIDE * 5)
     assert all(ranking.score < 0.2 for ranking in with_examples.rank(OUTSIDE))
 
 
@@ -97,6 +109,13 @@ def test_languages_of_training_are_found_and_told_apart() -> None:
     language, probability = identify("今日は会社のメールが開けません")
     assert language == "ja"
     assert probability > 0.95
+
+
+def test_a_rule_that_knows_no_language_refuses_none(fitted: ArticleClassifier) -> None:
+    rule = replace(fitted.rule_, languages=())
+    line = "je n'arrive plus à ouvrir mon compte depuis ce matin merci de votre aide"
+    assert rule.judge(line, tokens=14, words=14, known=14, in_scope=0.9, agreement=0.9).sufficient
+    assert not fitted.rule_.judge(line, tokens=14, words=14, known=5, in_scope=0.9, agreement=0.9).sufficient
 
 
 def test_long_lines_are_judged_in_bounded_time(fitted: ArticleClassifier) -> None:
