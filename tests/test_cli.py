@@ -28,7 +28,7 @@ def triage(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_help_names_every_command(home: Path) -> None:
     ended = triage(home, "--help")
     assert ended.returncode == 0
-    for command in ("demo", "up", "doctor", "evaluate", "train", "publish", "rollback", "reconcile"):
+    for command in ("demo", "up", "doctor", "evaluate", "train", "publish", "rollback", "reconcile", "sign-in"):
         assert command in ended.stdout
 
 
@@ -83,6 +83,8 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(home: Pat
         time.sleep(1)
         found = triage(home, "doctor", "--json", "-")
         healthy = found if found.returncode == 0 else None
+    link = triage(home, "sign-in", "admin")
+    unknown = triage(home, "sign-in", "nobody")
     family = psutil.Process(product.pid).children(recursive=True)
     product.send_signal(signal.SIGTERM)
     assert product.wait(60) == 0
@@ -90,3 +92,5 @@ def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(home: Pat
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
     assert healthy is not None, found.stdout
+    assert "/sign-in/" in link.stdout
+    assert (unknown.returncode, "'nobody'" in unknown.stderr) == (2, True)

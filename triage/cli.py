@@ -161,6 +161,24 @@ def rollback(customer: str) -> None:
         _tell(f"{release.version} is in force again")
 
 
+@cli.command("sign-in")
+@click.argument("name")
+def sign_in(name: str) -> None:
+    """Print a one-time sign-in link for a person, good for 24 hours."""
+    from triage import installation
+
+    with installation.ready():
+        from django.utils import timezone
+
+        from triage.models import Person
+        from triage.web.signin import make_sign_in_link
+
+        person = Person.objects.filter(username=name, is_active=True).first()
+        if person is None:
+            raise click.BadParameter(f"nobody active is called {name!r}", param_hint="NAME")
+        click.echo(environment().base_url + make_sign_in_link(person, at=timezone.now()))
+
+
 @cli.command()
 @click.option("--once", is_flag=True, help="one sweep instead of a loop")
 def reconcile(once: bool) -> None:
