@@ -6,6 +6,7 @@ answers an empty text confidently, gives probabilities above 1, and dies with Me
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 LOSSES = ("softmax", "ova")
+_MOST_WORDS = 40_000
 _TRAPS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|__label__|</s>")
 
 
@@ -42,7 +44,7 @@ class FastTextModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         word_ngrams: int = 2,
         shortest: int = 3,
         longest: int = 5,
-        min_count: int = 1,
+        min_count: int | None = None,
         seed: int = 0,
     ) -> None:
         self.loss = loss
@@ -69,6 +71,7 @@ class FastTextModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.dimensions_ = self.dimensions or chosen["dimensions"]
         self.epochs_ = self.epochs or chosen["epochs"]
         self.buckets_ = self.buckets or chosen["buckets"]
+        self.min_count_ = self.min_count or _min_count(lines)
         with tempfile.TemporaryDirectory(prefix="triage-train-") as folder:
             path = Path(folder) / "train.txt"
             # The labels in the file are numbers of ours: no label of a customer can break or forge a line.
@@ -135,7 +138,7 @@ class FastTextModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
                 wordNgrams=self.word_ngrams,
                 minn=self.shortest,
                 maxn=self.longest,
-                minCount=self.min_count,
+                minCount=self.min_count_,
                 seed=self.seed,
                 thread=1,
                 verbose=0,
@@ -172,6 +175,13 @@ def profile(*, rows: int, characters: int) -> dict[str, int]:
     epochs = min(100, max(25, 125_000 // rows), max(5, 125_000_000 // max(1, characters)))
     buckets = min(100_000, max(20_000, characters // 100_000 * 10_000))
     return {"dimensions": 50, "epochs": epochs, "buckets": buckets}
+
+
+def _min_count(lines: Sequence[str]) -> int:
+    """How often a word must occur to have a vector of its own, so that at most 40,000 do (8 MB at 50 dimensions)."""
+    counts = Counter(word for line in lines for word in line.split())
+    beyond = sorted(counts.values(), reverse=True)[_MOST_WORDS:]
+    return beyond[0] + 1 if beyond else 1
 
 
 def _safe(line: str) -> str:

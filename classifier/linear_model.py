@@ -18,15 +18,15 @@ from classifier.text import BAR
 
 LONGEST_TOKEN = 64
 _SIZES = range(2, 6)
-_CACHED_TOKENS = 50_000
+_FEWEST_FEATURES = 20_000
 
 
 class NgramFeatures:
     """Sublinear TF-IDF of words(1,2) and of character n-grams (2..5) inside words; each block has length 1.
 
-    Words of the subject are there twice, once marked as such.
-    Character n-grams are those of the padded word's first 64 characters and occur in at least `min_rows` lines.
-    Inverse document frequency is ln((1 + n) / (1 + df)) + 1, as in scikit-learn.
+    Words of the subject are there twice, once marked as such. Character n-grams are those of the padded word's
+    first 64 characters and occur in at least `min_rows` lines. Inverse document frequency is
+    ln((1 + n) / (1 + df)) + 1, as in scikit-learn.
     """
 
     def __init__(self, words: Sequence[str], pieces: Sequence[str], idf: NDArray[np.float32]) -> None:
@@ -36,8 +36,11 @@ class NgramFeatures:
         self._ids_of: dict[str, array[int]] = {}
 
     @classmethod
-    def learn(cls, lines: Sequence[str], *, min_rows: int) -> "NgramFeatures":
-        """The vocabulary of clean lines, in sorted order so that it never depends on the order of the rows."""
+    def learn(cls, lines: Sequence[str], *, min_rows: int, most: int) -> "NgramFeatures":
+        """The vocabulary of clean lines, in sorted order so that it never depends on the order of the rows.
+
+        Where there are more than `most` features the rarest go, single words last: they are what evidence counts.
+        """
         words: Counter[str] = Counter()
         pieces: Counter[str] = Counter()
         pieces_of: dict[str, frozenset[str]] = {}
@@ -48,8 +51,12 @@ class NgramFeatures:
                 if token not in pieces_of:
                     pieces_of[token] = frozenset(_pieces(token))
             pieces.update(frozenset().union(*map(pieces_of.__getitem__, tokens)))
-        kept = sorted(piece for piece, rows in pieces.items() if rows >= min_rows)
-        listed = sorted(words)
+        listed, kept = sorted(words), sorted(piece for piece, rows in pieces.items() if rows >= min_rows)
+        if len(listed) + len(kept) > most:
+            ranks = [(" " in word, -words[word]) for word in listed] + [(True, -pieces[piece]) for piece in kept]
+            chosen = set(sorted(range(len(ranks)), key=ranks.__getitem__)[:most])
+            kept = [piece for i, piece in enumerate(kept, start=len(listed)) if i in chosen]
+            listed = [word for i, word in enumerate(listed) if i in chosen]
         rows = np.array([words[word] for word in listed] + [pieces[piece] for piece in kept], dtype=np.float64)
         idf = np.log((1 + len(lines)) / (1 + rows)) + 1
         return cls(listed, kept, idf.astype(np.float32))
@@ -77,7 +84,7 @@ class NgramFeatures:
     def _ids(self, token: str) -> "array[int]":
         # The n-grams of a word depend on nothing else, and a few words make up most of any text.
         ids = array("i", _found(self.pieces, _pieces(token)))
-        if len(self._ids_of) < _CACHED_TOKENS:
+        if token in self.words:  # what tickets bring along is not kept: memory stays bounded
             self._ids_of[token] = ids
         return ids
 
@@ -100,7 +107,8 @@ def _found(vocabulary: Mapping[str, int], keys: Iterable[str]) -> Iterable[int]:
 class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A support vector machine and naive Bayes over the same features, added up into one matrix of coefficients.
 
-    `blend` weighs the two (the estimator fits it on out-of-fold predictions); `C`, `smoothing` are theirs.
+    `blend` weighs the two (the estimator fits it on out-of-fold predictions); `C`, `smoothing` are theirs;
+    `most_numbers` bounds the coefficients (two bytes each when stored).
     Learned: `classes_`, `features_`, `coef_` (features, classes), `intercept_` (classes), and until it is stored
     `parts_`, each learner's own coefficients.
     """
@@ -112,12 +120,14 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         C: float = 0.7,
         smoothing: float = 0.02,
         min_rows: int = 2,
+        most_numbers: int = 12_000_000,
         seed: int = 0,
     ) -> None:
         self.blend = blend
         self.C = C
         self.smoothing = smoothing
         self.min_rows = min_rows
+        self.most_numbers = most_numbers
         self.seed = seed
 
     def fit(self, lines: Sequence[str], labels: Sequence[str]) -> Self:
@@ -126,8 +136,10 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         from sklearn.naive_bayes import MultinomialNB
         from sklearn.svm import LinearSVC
 
-        self.features_ = NgramFeatures.learn(lines, min_rows=self.min_rows)
-        X, y = self.features_.transform(lines), np.asarray(labels, dtype=str)
+        y = np.asarray(labels, dtype=str)
+        most = max(_FEWEST_FEATURES, self.most_numbers // len(np.unique(y)))
+        self.features_ = NgramFeatures.learn(lines, min_rows=self.min_rows, most=most)
+        X = self.features_.transform(lines)
         # Crammer and Singer's joint machine is faster here than one machine a class, and better.
         svm = LinearSVC(C=self.C, multi_class="crammer_singer", tol=0.1, max_iter=2000, random_state=self.seed)
         svm.fit(X, y)

@@ -120,6 +120,14 @@ def test_what_is_chosen_by_size_keeps_the_file_small() -> None:
     assert few["buckets"] < many["buckets"]
 
 
+def test_a_vocabulary_of_identifiers_does_not_blow_up_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifier.fasttext_model._MOST_WORDS", 50)
+    model = clone(SMALL).fit(LINES, LABELS)
+    assert len(model.model_.get_words()) <= 51
+    assert model.min_count_ > 1
+    assert (model.predict(LINES) == np.array(LABELS)).mean() > 0.9
+
+
 def test_parameters_follow_scikit_learn() -> None:
     model = FastTextModel(loss="softmax", epochs=3)
     assert clone(model).get_params() == model.get_params()

@@ -20,14 +20,14 @@ def model() -> LinearModel:
 
 
 def test_word_features_are_those_of_scikit_learn() -> None:
-    features = NgramFeatures.learn(PLAIN, min_rows=1)
+    features = NgramFeatures.learn(PLAIN, min_rows=1, most=10**6)
     ours = features.transform(PLAIN)[:, : len(features.words)].toarray()
     theirs = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), sublinear_tf=True, vocabulary=features.words)
     assert ours == pytest.approx(theirs.fit_transform(PLAIN).toarray(), abs=1e-5)
 
 
 def test_piece_features_are_those_of_scikit_learn() -> None:
-    features = NgramFeatures.learn(PLAIN, min_rows=1)
+    features = NgramFeatures.learn(PLAIN, min_rows=1, most=10**6)
     ours = features.transform(PLAIN)[:, len(features.words) :].toarray()
     vocabulary = {piece: i - len(features.words) for piece, i in features.pieces.items()}
     theirs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, vocabulary=vocabulary)
@@ -36,11 +36,30 @@ def test_piece_features_are_those_of_scikit_learn() -> None:
 
 
 def test_a_word_counts_for_more_in_the_subject() -> None:
-    features = NgramFeatures.learn(["vpn || mail is slow", "mail || vpn is slow"], min_rows=1)
+    features = NgramFeatures.learn(["vpn || mail is slow", "mail || vpn is slow"], min_rows=1, most=10**6)
     one, other = features.transform(["vpn || mail is slow", "mail || vpn is slow"]).toarray()
     assert not np.array_equal(one, other)
-    plain = NgramFeatures.learn(["vpn mail", "mail vpn"], min_rows=1)
+    plain = NgramFeatures.learn(["vpn mail", "mail vpn"], min_rows=1, most=10**6)
     assert [word for word in plain.words if word.startswith("|")] == []
+
+
+def test_the_rarest_features_go_first_and_single_words_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = NgramFeatures.learn(LINES, min_rows=1, most=10**6)
+    single = {word for word in full.words if " " not in word}
+    few = NgramFeatures.learn(LINES, min_rows=1, most=len(single) + 300)
+    assert len(few.words) + len(few.pieces) == len(few.idf) == len(single) + 300
+    assert single <= set(few.words)
+    assert list(few.pieces) == sorted(few.pieces)
+    assert few.idf[len(few.words) :].max() < full.idf[len(full.words) :].max()
+    monkeypatch.setattr("classifier.linear_model._FEWEST_FEATURES", 100)
+    model = LinearModel(most_numbers=6_000).fit(LINES, LABELS)
+    assert model.coef_.size <= 6_000
+
+
+def test_what_tickets_bring_along_is_not_remembered(model: LinearModel) -> None:
+    before = len(model.features_._ids_of)
+    model.decision_function([" ".join(f"junk{i}" for i in range(500))])
+    assert len(model.features_._ids_of) == before
 
 
 def test_unseen_tickets_are_told_apart(model: LinearModel) -> None:
@@ -49,7 +68,10 @@ def test_unseen_tickets_are_told_apart(model: LinearModel) -> None:
 
 
 def test_the_order_of_rows_does_not_change_the_features() -> None:
-    one, other = NgramFeatures.learn(LINES, min_rows=2), NgramFeatures.learn(LINES[::-1], min_rows=2)
+    one, other = (
+        NgramFeatures.learn(LINES, min_rows=2, most=10**6),
+        NgramFeatures.learn(LINES[::-1], min_rows=2, most=10**6),
+    )
     assert (list(one.words), list(one.pieces)) == (list(other.words), list(other.pieces))
     assert np.array_equal(one.idf, other.idf)
 
