@@ -156,7 +156,9 @@ def _digest(parts: list[str]) -> str:
 
 def attachment_is_content(*, body: str, attachments: Collection[object], text: TextPipeline) -> bool:
     """Whether the problem is probably described in an attachment, which nothing here reads."""
-    return bool(attachments) and len(text.line(Document("", body)).split()) < FEWEST_WORDS
+    # scripts without spaces are read by character, some three of which make a word
+    words = sum(1.0 if len(word) > 1 else 1 / 3 for word in text.line(Document("", body)).split())
+    return bool(attachments) and words < FEWEST_WORDS
 
 
 @dataclass(frozen=True, kw_only=True)
