@@ -4,7 +4,7 @@ A change is one conditional UPDATE per call over a set of rows, with its AuditEv
 whose status has moved on meanwhile is left alone: the caller sees from the answer which rows it won.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -112,24 +112,35 @@ def advance(
             rows.model._default_manager.filter(pk__in=chunk).update(
                 status=to, **_columns(rows.model, at=at, reason=said), **(changes or {})
             )
-        AuditEvent.objects.bulk_create(
-            [
-                AuditEvent(
-                    at=at,
-                    customer_id=customer,
-                    subject=rows.model._meta.model_name,
-                    subject_id=pk,
-                    event="status",
-                    before=before,
-                    after=to,
-                    actor=actor,
-                    reason=reason if isinstance(reason, str) else reason.get(pk, ""),
-                )
-                for pk, before, customer in won
-            ],
-            batch_size=500,
-        )
+        _log(rows.model, won, to=to, at=at, actor=actor, reason=reason)
     return keys
+
+
+def _log(
+    model: type[models.Model],
+    won: Sequence[tuple[int, str, int | None]],
+    *,
+    to: str,
+    at: datetime,
+    actor: str,
+    reason: str | Mapping[int, str],
+) -> None:
+    """One AuditEvent for each (primary key, status before, customer) that moved."""
+    events = [
+        AuditEvent(
+            at=at,
+            customer_id=customer,
+            subject=model._meta.model_name or "",
+            subject_id=pk,
+            event="status",
+            before=before,
+            after=to,
+            actor=actor,
+            reason=reason if isinstance(reason, str) else reason.get(pk, ""),
+        )
+        for pk, before, customer in won
+    ]
+    AuditEvent.objects.bulk_create(events, batch_size=500)
 
 
 def _each(reasons: Mapping[int, str], keys: list[int]) -> Case | str:
