@@ -64,6 +64,13 @@ class Weights:
     fasttext_alone: float
 
 
+class OutOfFold(NamedTuple):
+    """Training rows (their numbers) with the probabilities (n, classes) that models gave which did not see them."""
+
+    rows: Rows
+    probabilities: Scores
+
+
 class _Scored(NamedTuple):
     probabilities: Scores
     signals: Scores
@@ -75,8 +82,8 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     """Which article solves a ticket: fastText and a linear family, combined and calibrated on out-of-fold predictions.
 
     `folds` (at least 2; more are slower and a little better calibrated), `jobs` (1 or 2 threads; never changes the
-    result). None for a family means its defaults. Learned: `classes_`, `linear_`, `fasttext_`, `weights_`, `rule_`
-    and `report_` (what was measured out of fold).
+    result). None for a family means its defaults. Learned: `classes_`, `linear_`, `fasttext_`, `weights_`, `rule_`,
+    `report_` (what was measured out of fold) and, until it is stored, `out_of_fold_`.
     """
 
     def __init__(
@@ -121,7 +128,10 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         reduced = without_some_classes(fold, codes, classes=len(self.classes_), rounds=2, seed=self.seed)
         unseen = trainer.unseen([*by_fold, *((training, rows) for training, rows, _ in reduced)])
         regular, special = unseen[: len(by_fold)], unseen[len(by_fold) :]
-        self.weights_, self.report_ = combination(regular, np.concatenate([codes[rows] for _, rows in by_fold]))
+        predicted = np.concatenate([rows for _, rows in by_fold])
+        self.weights_, self.report_ = combination(regular, codes[predicted])
+        unseen_probabilities = np.concatenate([_scored(unseen, self.weights_).probabilities for unseen in regular])
+        self.out_of_fold_ = OutOfFold(predicted, unseen_probabilities)
         self.linear_, self.fasttext_ = trainer.final()
         self.linear_.fuse(self.weights_.blend)
         outside = self.pipeline_.lines(out_of_scope)
@@ -181,10 +191,10 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         languages: tuple[str, ...],
     ) -> EvidenceRule:
         """The evidence rule from rows inside, rows of left-out classes, and examples outside any article."""
-        inside = np.concatenate([_signals(unseen, self.weights_) for unseen in regular])
+        inside = np.concatenate([_scored(unseen, self.weights_).signals for unseen in regular])
         pairs = []
         for unseen, is_inside in special:
-            rows = _signals(unseen, self.weights_)
+            rows = _scored(unseen, self.weights_).signals
             pairs.append((rows[is_inside], rows[~is_inside]))
         if outside:
             pairs.append((inside, self._score(outside).signals))
@@ -207,9 +217,9 @@ def scored(linear: Scores, fasttext: Scores, *, counts: Counts, weights: Weights
     )
 
 
-def _signals(unseen: Unseen, weights: Weights) -> Scores:
+def _scored(unseen: Unseen, weights: Weights) -> _Scored:
     linear = pool(unseen.members[:2], weights.blend)
-    return scored(linear, unseen.members[2], counts=unseen.counts, weights=weights).signals
+    return scored(linear, unseen.members[2], counts=unseen.counts, weights=weights)
 
 
 def combination(unseen: Sequence[Unseen], codes: Rows) -> tuple[Weights, dict[str, Any]]:
