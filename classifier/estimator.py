@@ -15,6 +15,8 @@ from classifier.fasttext_model import FastTextModel
 from classifier.linear_model import LinearModel
 from classifier.text import Document, TextPipeline
 
+FAMILIES = ("both", "linear", "fasttext")
+
 
 class Match(NamedTuple):
     """An article's label with its calibrated probability (0..1, six decimal places)."""
@@ -82,8 +84,9 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     """Which article solves a ticket: fastText and a linear family, combined and calibrated on out-of-fold predictions.
 
     `folds` (at least 2; more are slower and a little better calibrated), `jobs` (1 or 2 threads; never changes the
-    result). None for a family means its defaults. Learned: `classes_`, `linear_`, `fasttext_`, `weights_`, `rule_`,
-    `report_` (what was measured out of fold) and, until it is stored, `out_of_fold_`.
+    result). None for a family means its defaults. `families` ("both", "linear" or "fasttext"): whose scores make the
+    probabilities; of "both" one has none where the other alone does better. Learned: `classes_`, `linear_`,
+    `fasttext_`, `weights_`, `rule_`, `report_` (measured out of fold) and, until it is stored, `out_of_fold_`.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         pipeline: TextPipeline | None = None,
         linear: LinearModel | None = None,
         fasttext: FastTextModel | None = None,
+        families: str = "both",
         folds: int = 5,
         jobs: int = 2,
         seed: int = 0,
@@ -99,6 +103,7 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.pipeline = pipeline
         self.linear = linear
         self.fasttext = fasttext
+        self.families = families
         self.folds = folds
         self.jobs = jobs
         self.seed = seed
@@ -114,6 +119,8 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.pipeline_ = self.pipeline or TextPipeline()
         lines = self.pipeline_.lines(documents)
         _check(lines, labels, fold_count=self.folds)
+        if self.families not in FAMILIES:
+            raise ValueError(f"unknown families {self.families!r}; choose from {', '.join(FAMILIES)}")
         self.classes_, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
         trainer = Trainer(
             lines=lines,
@@ -129,7 +136,7 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         unseen = trainer.unseen([*by_fold, *((training, rows) for training, rows, _ in reduced)])
         regular, special = unseen[: len(by_fold)], unseen[len(by_fold) :]
         predicted = np.concatenate([rows for _, rows in by_fold])
-        self.weights_, self.report_ = combination(regular, codes[predicted])
+        self.weights_, self.report_ = combination(regular, codes[predicted], families=self.families)
         unseen_probabilities = np.concatenate([_scored(unseen, self.weights_).probabilities for unseen in regular])
         self.out_of_fold_ = OutOfFold(predicted, unseen_probabilities)
         self.linear_, self.fasttext_ = trainer.final()
@@ -222,10 +229,11 @@ def _scored(unseen: Unseen, weights: Weights) -> _Scored:
     return scored(linear, unseen.members[2], counts=unseen.counts, weights=weights)
 
 
-def combination(unseen: Sequence[Unseen], codes: Rows) -> tuple[Weights, dict[str, Any]]:
+def combination(unseen: Sequence[Unseen], codes: Rows, *, families: str = "both") -> tuple[Weights, dict[str, Any]]:
     """Weights fitted on out-of-fold scores, and what they reach there.
 
-    A family gets weight 0 if the other alone does better on the half of the rows that its weights were not fitted on.
+    Of "both" a family gets weight 0 if the other alone does better on the half of the rows that its weights were not
+    fitted on; any other `families` names the one that has all the weight.
     """
     svm, bayes, fasttext = (np.concatenate([u.members[i] for u in unseen]) for i in range(3))
     blend = pool_weights([svm, bayes], codes)
@@ -236,7 +244,7 @@ def combination(unseen: Sequence[Unseen], codes: Rows) -> tuple[Weights, dict[st
         "linear": _loss_on_other_half([linear], codes),
         "fasttext": _loss_on_other_half([fasttext], codes),
     }
-    chosen = min(losses, key=losses.__getitem__)
+    chosen = min(losses, key=losses.__getitem__) if families == "both" else families
     both = pool_weights([linear, fasttext], codes)
     pair = {"both": (float(both[0]), float(both[1])), "linear": (1.0, 0.0), "fasttext": (0.0, alone)}[chosen]
     weights = Weights((float(blend[0]), float(blend[1])), *pair, fasttext_alone=alone)
