@@ -1,8 +1,7 @@
 """Amazon Comprehend's custom classification: its training CSV in, its confusion matrix out."""
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,12 @@ def _row(place: str, values: list[str]) -> Row:
     return Row(Document(subject="", body=text), label, "")
 
 
-def confusion_matrix(*, actual: Sequence[str], predicted: Sequence[str]) -> dict[str, Any]:
-    """What Comprehend writes as confusion_matrix.json: rows are the actual classes, columns the predicted ones."""
-    counts = Counter(zip(actual, predicted, strict=True))
-    labels = sorted({*actual, *predicted})
-    matrix = [[counts[row, column] for column in labels] for row in labels]
+def confusion_matrix(counts: Mapping[tuple[str, str], int], *, classes: Iterable[str] = ()) -> dict[str, Any]:
+    """What Comprehend writes as confusion_matrix.json, from rows by (actual, predicted) class.
+
+    Rows of the matrix are the actual classes, columns the predicted ones, both in the order of `labels`; `classes` are
+    listed whether or not any row has them. Shape and keys as in "Classifier training output", Comprehend's guide.
+    """
+    labels = sorted({*classes, *(label for pair in counts for label in pair)})
+    matrix = [[counts.get((row, column), 0) for column in labels] for row in labels]
     return {"type": "multi_class", "confusion_matrix": matrix, "labels": labels, "all_labels": labels}

@@ -1,4 +1,4 @@
-"""Labelled tickets as JSON Lines: {"text", "label"} with optional "subject" and "lang", plain or gzip.
+"""Labelled tickets as JSON Lines: {"text", "label"} with optional "subject" and "lang" or "lang_guess", plain or gzip.
 
 Files come from outside, so every line is parsed within bounds, and every refusal names file and line and how to
 mend it.
@@ -20,6 +20,7 @@ DEEPEST = 64
 MOST_VALUES = 10_000
 LONGEST_NUMBER = 100
 LONGEST_LABEL = 200
+LONGEST_LANGUAGE = 35
 
 
 class FormatError(ValueError):
@@ -27,11 +28,15 @@ class FormatError(ValueError):
 
 
 class Row(NamedTuple):
-    """One ticket with the label that solves it ("" where none was asked for) and its language ("" if not given)."""
+    """One ticket with the label that solves it ("" where none was asked for) and its language ("" if not given).
+
+    `line` is its number in the file that it was read from, 1 being the first; 0 for rows from elsewhere.
+    """
 
     document: Document
     label: str
     language: str
+    line: int = 0
 
 
 def read(path: Path, *, labelled: bool = True) -> list[Row]:
@@ -39,7 +44,7 @@ def read(path: Path, *, labelled: bool = True) -> list[Row]:
 
     `labelled=False` is for out-of-scope rows, which have no label to give; one that is there is ignored.
     """
-    rows = [_row(place, line, labelled=labelled) for place, line in lines(path)]
+    rows = [_row(number, place, line, labelled=labelled) for number, place, line in numbered(path)]
     if not rows:
         raise FormatError(
             f'{path} holds no rows: give one JSON object a line, such as {{"text": "...", "label": "..."}}'
@@ -49,6 +54,11 @@ def read(path: Path, *, labelled: bool = True) -> list[Row]:
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """(place in words, text) of each line that is not blank; gzip is told by its first bytes, not by the name."""
+    return ((place, text) for _, place, text in numbered(path))
+
+
+def numbered(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(line number, place in words, text) of each line that is not blank."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -61,7 +71,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
         raise FormatError(f"{path} cannot be read: {trouble.strerror or trouble}") from trouble
 
 
-def _lines(path: Path, source: IO[bytes]) -> Iterator[tuple[str, str]]:
+def _lines(path: Path, source: IO[bytes]) -> Iterator[tuple[int, str, str]]:
     total = 0
     number = 0
     while line := source.readline(LONGEST_LINE + 1):
@@ -77,7 +87,7 @@ def _lines(path: Path, source: IO[bytes]) -> Iterator[tuple[str, str]]:
         except UnicodeDecodeError as error:
             raise FormatError(f"{place}: byte {error.start + 1} is not UTF-8; convert the file to UTF-8") from error
         if text:
-            yield place, text
+            yield number, place, text
 
 
 def parse(place: str, text: str) -> dict[str, Any]:
@@ -154,16 +164,16 @@ def _commas(text: str) -> int:
     return sum(character == "," for character in _outside_strings(text))
 
 
-def _row(place: str, text: str, *, labelled: bool) -> Row:
+def _row(number: int, place: str, text: str, *, labelled: bool) -> Row:
     values = parse(place, text)
     body, subject = _text(place, values, "text"), _text(place, values, "subject", optional=True)
-    language = _text(place, values, "lang", optional=True)
+    language = _text(place, values, "lang", optional=True) or _text(place, values, "lang_guess", optional=True)
     label = _text(place, values, "label").strip() if labelled else ""
     if labelled and not label:
         raise FormatError(f"{place}: the label is empty; give each row the key of the article that solves it")
     if len(label) > LONGEST_LABEL or not label.isprintable():
         raise FormatError(f"{place}: a label is at most {LONGEST_LABEL} printable characters; use the article's key")
-    return Row(Document(subject=subject, body=body), label, language)
+    return Row(Document(subject=subject, body=body), label, language[:LONGEST_LANGUAGE], number)
 
 
 def _text(place: str, values: dict[str, Any], name: str, *, optional: bool = False) -> str:

@@ -66,11 +66,18 @@ def test_comprehend_csv_that_cannot_be_used_is_refused(tmp_path: Path, text: str
         comprehend.read(path)
 
 
-def test_the_confusion_matrix_has_actual_classes_as_rows() -> None:
-    matrix = comprehend.confusion_matrix(actual=["a", "a", "b", "c"], predicted=["a", "b", "b", "b"])
-    assert json.loads(json.dumps(matrix)) == {
+def test_the_confusion_matrix_is_the_one_that_the_guide_shows() -> None:
+    table = {"A": [1, 2, 0, 4], "B": [0, 3, 0, 1], "X": [0, 0, 1, 0], "Y": [1, 1, 1, 1]}
+    counts = {(actual, said): n for actual, row in table.items() for said, n in zip(table, row, strict=True) if n}
+    assert json.loads(json.dumps(comprehend.confusion_matrix(counts))) == {
         "type": "multi_class",
-        "confusion_matrix": [[1, 1, 0], [0, 1, 0], [0, 1, 0]],
-        "labels": ["a", "b", "c"],
-        "all_labels": ["a", "b", "c"],
+        "confusion_matrix": [[1, 2, 0, 4], [0, 3, 0, 1], [0, 0, 1, 0], [1, 1, 1, 1]],
+        "labels": ["A", "B", "X", "Y"],
+        "all_labels": ["A", "B", "X", "Y"],
     }
+
+
+def test_a_class_without_rows_has_its_row_and_column() -> None:
+    matrix = comprehend.confusion_matrix({("b", "a"): 2}, classes=["c"])
+    assert matrix["labels"] == ["a", "b", "c"]
+    assert matrix["confusion_matrix"] == [[0, 0, 0], [2, 0, 0], [0, 0, 0]]

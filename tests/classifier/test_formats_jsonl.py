@@ -16,16 +16,16 @@ def written(folder: Path, *lines: str | bytes, name: str = "rows.jsonl") -> Path
     return path
 
 
-def test_rows_are_read_with_subject_language_and_unknown_keys(tmp_path: Path) -> None:
+def test_rows_are_read_with_subject_language_unknown_keys_and_their_line(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         '{"text": "My mailbox is full", "label": " quota ", "subject": "Mail", "lang": "en", "queue": [1, {}]}',
         "",
-        '{"label": "vpn", "text": "接続できません", "subject": null}',
+        '{"label": "vpn", "text": "接続できません", "subject": null, "lang_guess": "ja"}',
     )
     assert read(path) == [
-        Row(Document("Mail", "My mailbox is full"), "quota", "en"),
-        Row(Document("", "接続できません"), "vpn", ""),
+        Row(Document("Mail", "My mailbox is full"), "quota", "en", 1),
+        Row(Document("", "接続できません"), "vpn", "ja", 3),
     ]
 
 
