@@ -298,7 +298,7 @@ def test_any_change_of_the_gate_is_another_gate(change: dict[str, object]) -> No
 
 def test_another_least_probability_is_another_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     before = gate_hash()
-    monkeypatch.setattr(routing, "WORTH_ASKING", 0.4)
+    monkeypatch.setattr(routing.selection, "WORTH_ASKING", 0.4)
     assert gate_hash() != before
 
 

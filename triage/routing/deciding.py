@@ -1,34 +1,20 @@
-"""From matches, evidence, certificates, runbook and limits to one decision with its reason. Pure: no database or clock.
+"""From a pick, certificates, limits and the ticket's circumstances to one decision with its reason, in words."""
 
-`selected` is what a certificate is issued for: certification scores history with the very code that serves tickets.
-"""
-
-import hashlib
-import inspect
-import json
 import re
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from classifier.certificate import Gate
-from classifier.estimator import Ranking
 from classifier.text import Document, TextPipeline
-from runbooks import parameters
-from runbooks.base import Assurance, Runbook, assurance_reaches, extractor
-from runbooks.targets import TargetError
-from runbooks.targets.accounts import Directory
+from runbooks.base import Assurance, Runbook, assurance_reaches
 from triage.models import Draw, Mode
+from triage.routing.selection import WORTH_ASKING, Pick
 
 AUTOMATE_FOR = timedelta(minutes=30)
 """How long a decision to automate may be acted on."""
 
 APPROVE_FOR = timedelta(hours=24)
 """How long a decision to ask for approval may be acted on."""
-
-WORTH_ASKING = 0.5
-"""Below this probability of the first match nothing runs and nobody is asked: more likely wrong than right."""
 
 OUT_OF_DATE = timedelta(hours=72)
 """A ticket that nobody touched for longer is not acted on: it may have been solved in some other way by now."""
@@ -42,116 +28,6 @@ PEOPLE = {"low": 0, "medium": 0, "high": 1, "irreversible": 2}
 
 OBSERVED = "This customer is in observe mode: the prediction is recorded and nothing is done."
 DRAWN = "Drawn by chance for a person to answer first: find the article before looking at any match."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offer:
-    """What an article's label leads to at one customer.
-
-    `live`: not retired; `runbook`: None where it has none; `directory`: where the runbook's accounts are looked up;
-    `trouble`: why the runbook's target cannot be used, empty where it can.
-    """
-
-    label: str
-    live: bool = True
-    runbook: Runbook | None = None
-    directory: Directory | None = None
-    trouble: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pick:
-    """What the gate makes of one text: the first match, its runbook and what the runbook would be given."""
-
-    article: str = ""
-    probability: float = 0.0
-    score: float = 0.0
-    sufficient: bool = False
-    evidence: str = ""
-    live: bool = False
-    runbook: Runbook | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    complete: bool = False
-    problems: tuple[str, ...] = ()
-
-    def gate_score(self, pool: Collection[str]) -> float:
-        """The score to hold against a threshold; 0 (which passes none) where no runbook of the pool would run."""
-        likely = self.probability >= WORTH_ASKING
-        runs = likely and self.sufficient and self.live and self.complete and not self.problems
-        return self.score if runs and self.runbook is not None and self.runbook.key in pool else 0.0
-
-
-def selected(
-    *,
-    ranking: Ranking,
-    articles: Mapping[str, Offer],
-    document: Document,
-    requester: str,
-    fields: Mapping[str, str],
-) -> Pick:
-    """The gate's choice for one text: prediction decides with it, certification measures it."""
-    first = ranking.matches[0] if ranking.matches else None
-    offer = articles.get(first.label) if first else None
-    pick = Pick(
-        article=first.label if first else "",
-        probability=first.probability if first else 0.0,
-        score=ranking.score,
-        sufficient=ranking.evidence.sufficient,
-        evidence=ranking.evidence.reason,
-        live=offer is not None and offer.live,
-        runbook=offer.runbook if offer else None,
-    )
-    if offer is None or pick.runbook is None:
-        return pick
-    if offer.trouble:
-        return replace(pick, problems=(offer.trouble,))
-    try:
-        found = parameters.extract(
-            pick.runbook,
-            subject=document.subject,
-            body=document.body,
-            requester=requester,
-            fields=fields,
-            directory=offer.directory,
-        )
-    except (TargetError, sqlite3.Error) as error:  # a file that is locked or damaged while it is read
-        return replace(pick, problems=(f"the directory cannot be read: {error}",))
-    return replace(pick, parameters=dict(found.values), complete=found.complete, problems=tuple(found.problems))
-
-
-def gate(
-    *,
-    text: str,
-    model: str,
-    calibrator: str,
-    evidence: str,
-    labels: Iterable[str],
-    articles: Mapping[str, Offer],
-    runbooks: Iterable[Runbook],
-) -> Gate:
-    """All that decides whether a runbook of this pool is chosen and with what; a certificate holds for its hash only.
-
-    `text`, `model`, `calibrator` and `evidence` are digests of the model and the rules around it; `labels` are those
-    that the model knows: which of them lead to a runbook belongs to its selection.
-    """
-    known = set(labels)
-    led = {
-        runbook.key: sorted(
-            label
-            for label, offer in articles.items()
-            if label in known and offer.runbook is not None and offer.runbook.key == runbook.key
-        )
-        for runbook in runbooks
-    }
-    selection = {book.key: _digest([book.selection_digest, *led[book.key]]) for book in runbooks}
-    # what this file makes of a ranking decides too, so its source is part of the rules
-    rules = _digest([evidence, f"{WORTH_ASKING}", inspect.getsource(selected), inspect.getsource(Pick.gate_score)])
-    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": rules, "extractor": extractor()}
-    return Gate.from_dict({**parts, "runbooks": selection})
-
-
-def _digest(parts: list[str]) -> str:
-    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
 
 
 def attachment_is_content(*, body: str, attachments: Collection[object], text: TextPipeline) -> bool:
