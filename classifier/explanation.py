@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from classifier.alignment import PARTS, Place, places
 from classifier.contributions import contributions
 from classifier.estimator import ArticleClassifier, Ranking
-from classifier.text import BAR, Document
+from classifier.text import UNSPACED, Document
 
 _MATCHES = 5
 
@@ -20,11 +20,6 @@ class Token(NamedTuple):
     text: str
     contribution: float
     place: Place | None
-
-    @property
-    def is_word(self) -> bool:
-        """Whether it is more than punctuation."""
-        return any(character.isalnum() for character in self.text)
 
 
 class Span(NamedTuple):
@@ -75,14 +70,30 @@ class Explanation:
         strongest word of either side.
         """
         totals: dict[str, float] = {}
-        for token in self.tokens:
-            if token.is_word and token.text != BAR:
-                totals[token.text] = totals.get(token.text, 0.0) + token.contribution
+        for text, weight in self._phrases():
+            totals[text] = totals.get(text, 0.0) + weight
         limit = least * max((abs(total) for total in totals.values()), default=0.0)
         order = sorted(totals.items(), key=lambda item: -item[1])
         speak_for = [text for text, total in order if total > 0 and total >= limit]
         speak_against = [text for text, total in reversed(order) if total < 0 and -total >= limit]
         return speak_for[:most], speak_against[:most]
+
+    def _phrases(self) -> list[tuple[str, float]]:
+        """Words with what they add; neighbours in a script without spaces that pull the same way are one."""
+        found: list[tuple[str, float]] = []
+        end: tuple[str, int] | None = None
+        for text, weight, place in self.tokens:
+            if not any(character.isalnum() for character in text):
+                end = None
+                continue
+            last = found[-1] if found else ("", 0.0)
+            unspaced = UNSPACED.match(text) is not None
+            if unspaced and place and end == (place.part, place.start) and (last[1] > 0) == (weight > 0):
+                found[-1] = (last[0] + text, last[1] + weight)
+            else:
+                found.append((text, weight))
+            end = (place.part, place.end) if place and unspaced else None
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation as JSON values."""
