@@ -14,7 +14,10 @@ class Prediction(models.Model):
     ticket_id = models.BigIntegerField()
     text_hash = models.CharField(max_length=64)
     release = models.CharField("release version; empty where no model answered", max_length=60, blank=True)
-    matches = models.JSONField('best first: [{"label", "probability"}]')
+    matches = models.JSONField('what tickets taught, best first: [{"label", "probability", "source": "labels"}]')
+    new_articles = models.JSONField(
+        'articles without tickets, by their texts: [{"label", "likeness", "in_front", "source": "text"}]', default=list
+    )
     probability = models.FloatField("of the first match")
     score = models.FloatField("what certificates put their threshold on")
     evidence = models.JSONField()

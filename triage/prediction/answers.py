@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from classifier.articles import Placed
 from classifier.estimator import Match, Ranking
 from classifier.evidence import Evidence
 from classifier.text import Document
@@ -53,10 +54,14 @@ class Hold(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """A ranking for each ticket (None where there is none, and `why`), and the model they come from."""
+    """A ranking for each ticket (None where there is none, and `why`), and the model they come from.
+
+    `new_articles` that the model was not taught, by their texts: only ever suggested.
+    """
 
     serving: Serving | None
     rankings: dict[int, Ranking] = field(default_factory=dict)
+    new_articles: dict[int, Placed] = field(default_factory=dict)
     why: str = ""
 
 
@@ -76,21 +81,26 @@ def ask(claim: Claim, *, at: datetime) -> Answers:
     if model is None:
         return Answers(serving=None, why="There is no model yet for this customer.")
     documents = [Document(ticket.subject, ticket.body) for ticket in claim.tickets]
-    if claim.apart:
+    try:
+        if not claim.apart:
+            return _answers(model, claim, model.classifier.rank(documents, k=MATCHES))
         rankings, ended = _in_child(model, documents)
-        if ended:
-            raise ChildEnded(ended, _answers(model, claim, rankings))
-    else:
-        try:
-            rankings = model.classifier.rank(documents, k=MATCHES)
-        except MemoryError as error:  # let through, it would end the whole worker
-            raise TryAgain("There was not enough memory for the batch.") from error
-    return _answers(model, claim, rankings)
+        answers = _answers(model, claim, rankings)
+    except MemoryError as error:  # let through, it would end the whole worker
+        raise TryAgain("There was not enough memory for the batch.") from error
+    if ended:
+        raise ChildEnded(ended, answers)
+    return answers
 
 
 def _answers(model: Serving, claim: Claim, rankings: list[Ranking]) -> Answers:
-    answered = zip(claim.tickets[: len(rankings)], rankings, strict=True)
-    return Answers(serving=model, rankings={ticket.pk: ranking for ticket, ranking in answered})
+    keys = [ticket.pk for ticket in claim.tickets[: len(rankings)]]
+    suggested = serving.new_articles(model, rankings)
+    return Answers(
+        serving=model,
+        rankings=dict(zip(keys, rankings, strict=True)),
+        new_articles=dict(zip(keys, suggested, strict=True)),
+    )
 
 
 def _in_child(model: Serving, documents: list[Document]) -> tuple[list[Ranking], str]:

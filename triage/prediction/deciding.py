@@ -1,9 +1,10 @@
 """Answers become decisions: what each ticket's situation is, gathered once for the whole batch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from classifier.articles import Placed
 from classifier.estimator import Ranking
 from classifier.text import Document
 from runbooks.base import ASSURANCES, Assurance
@@ -17,12 +18,13 @@ from triage.serving import Serving
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One ticket's decision; `ranking` is None where no model answered."""
+    """One ticket's decision; `ranking` is None where no model answered. `new_articles` had no part in the decision."""
 
     ticket: Ticket
     routed: Routed
     ranking: Ranking | None
     drawn: bool
+    new_articles: Placed = field(default_factory=Placed)
 
 
 def decide(claim: Claim, answers: Answers, *, at: datetime) -> list[Outcome]:
@@ -45,6 +47,7 @@ def decide(claim: Claim, answers: Answers, *, at: datetime) -> list[Outcome]:
             routed=routing.decide(_situation(claim, ticket, picks[ticket.pk], model, proofs, obstacles, at=at)),
             ranking=answers.rankings[ticket.pk],
             drawn=drawn_for(ticket) != Draw.Purpose.NONE,
+            new_articles=answers.new_articles[ticket.pk],
         )
         for ticket in claim.tickets
     ]

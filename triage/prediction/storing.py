@@ -5,9 +5,12 @@ A row that changed since it was claimed is skipped: it stays RECEIVED and is cla
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
+from classifier.articles import Placed
+from classifier.estimator import Ranking
 from triage import approvals, automation, lifecycle, routing
 from triage.models import Decision, Mode, Prediction, Ticket
 from triage.prediction.claims import Claim
@@ -68,13 +71,26 @@ def _prediction(claim: Claim, outcome: Outcome, *, version: str, at: datetime) -
         ticket_id=outcome.ticket.pk,
         text_hash=outcome.ticket.text_hash,
         release=version,
-        matches=[{"label": match.label, "probability": match.probability} for match in found.matches] if found else [],
+        matches=_matches(found) if found else [],
+        new_articles=_new_articles(outcome.new_articles),
         probability=found.matches[0].probability if found and found.matches else 0.0,
         score=found.score if found else 0.0,
         evidence=found.evidence.as_dict() if found else {},
         reason=(found.evidence.reason if found else outcome.routed.reason)[:LONGEST_REASON],
         made_at=at,
     )
+
+
+def _matches(found: Ranking) -> list[dict[str, Any]]:
+    return [{"label": match.label, "probability": match.probability, "source": "labels"} for match in found.matches]
+
+
+def _new_articles(found: Placed) -> list[dict[str, Any]]:
+    """Apart from the matches: a likeness is no probability, and nothing that acts on matches may meet one."""
+    rows = [(one, True) for one in found.in_front] + [(one, False) for one in found.after]
+    return [
+        {"label": one.label, "likeness": one.likeness, "in_front": in_front, "source": "text"} for one, in_front in rows
+    ]
 
 
 def _decision(claim: Claim, outcome: Outcome, *, at: datetime) -> Decision:

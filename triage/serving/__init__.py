@@ -1,7 +1,19 @@
 """What is in force for a customer: the release with its loaded model, the articles, and the certificates."""
 
+from triage.serving.new_articles import new_articles
 from triage.serving.offers import offered
 from triage.serving.proofs import gate, proofs
 from triage.serving.releases import NoModel, Serving, folder_of, in_force, load, model_key
 
-__all__ = ["NoModel", "Serving", "folder_of", "gate", "in_force", "load", "model_key", "offered", "proofs"]
+__all__ = [
+    "NoModel",
+    "Serving",
+    "folder_of",
+    "gate",
+    "in_force",
+    "load",
+    "model_key",
+    "new_articles",
+    "offered",
+    "proofs",
+]
