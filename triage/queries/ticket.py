@@ -2,27 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from runbooks.base import Runbook
-from triage.models import Approval, Article, Decision, Draw, Person, Prediction, Review, Run, Ticket
-from triage.queries import articles, blind, log
+from triage.models import Approval, Decision, Draw, Person, Prediction, Review, Run, Ticket
+from triage.queries import blind, log
+from triage.queries.candidates import Candidate, NoneFits, listed
 from triage.queries.queue import language_of
 
-SHOWN_CANDIDATES = 5
-WORTH_SHOWING = 0.001
 SIMILAR = 5
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One ranked article. `number` is the key that chooses it."""
-
-    number: int
-    label: str
-    probability: float
-    article: Article | None
-    runbook: Runbook | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +30,7 @@ class Detail:
     prediction: Prediction | None
     decision: Decision | None
     candidates: list[Candidate]
+    none_fits: NoneFits | None
     runs: list[Run]
     approval: Approval | None
     reviews: list[Review]
@@ -55,6 +42,11 @@ class Detail:
     def parameters(self) -> dict[str, str]:
         """What was found for the chosen runbook."""
         return dict(self.decision.parameters) if self.decision else {}
+
+    @property
+    def taught(self) -> Candidate | None:
+        """The best of the articles that tickets taught: the one that the decision was made on."""
+        return next((one for one in self.candidates if not one.is_new), None)
 
     @property
     def reason(self) -> str:
@@ -79,6 +71,7 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
     runs = [] if sealed else list(ticket.runs.select_related("target", "ordered_by").order_by("-pk")[:10])
     asked = ticket.approvals.filter(status=Approval.Status.ASKED).first()
     similar, equal_open = _similar(ticket)
+    ranked = listed(ticket, None if sealed else found)
     return Detail(
         ticket=ticket,
         sealed=sealed,
@@ -86,7 +79,8 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         language=language,
         prediction=None if sealed else found,
         decision=None if sealed else decision,
-        candidates=[] if sealed or found is None else _candidates(ticket, found.matches),
+        candidates=ranked.candidates,
+        none_fits=ranked.none,
         runs=runs,
         approval=asked,
         reviews=list(ticket.reviews.select_related("person").order_by("-pk")[:10]),
@@ -94,22 +88,6 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         equal_open=equal_open,
         history=log.of_ticket(ticket, sealed=sealed),
     )
-
-
-def _candidates(ticket: Ticket, matches: list[dict[str, Any]]) -> list[Candidate]:
-    best = matches[:1] + [match for match in matches[1:SHOWN_CANDIDATES] if match["probability"] >= WORTH_SHOWING]
-    shown = articles.by_label((ticket.customer_id, match["label"]) for match in best)
-    return [
-        Candidate(
-            number=number,
-            label=match["label"],
-            probability=match["probability"],
-            article=found.article if found else None,
-            runbook=found.runbook if found else None,
-        )
-        for number, match in enumerate(best, start=1)
-        for found in [shown.get((ticket.customer_id, match["label"]))]
-    ]
 
 
 def _similar(ticket: Ticket) -> tuple[list[Similar], int]:
