@@ -35,6 +35,8 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "ticket-article": ticket,
         "ticket-search": ticket,
         "ticket-run": ticket,
+        "ticket-why": ticket,
+        "ticket-similar": ticket,
         "review-undo": {"review_id": said.pk},
         "approval": approval,
         "approval-answer": approval,

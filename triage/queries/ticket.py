@@ -61,13 +61,9 @@ class Detail:
 def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
     """The ticket's page for a person who may see it. `ticket` comes with customer, source and held_by loaded."""
     sealed = blind.sealed_for(ticket, person=person, at=at)
-    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True).first()
+    found = prediction_of(ticket)
     language = language_of(ticket, found)
-    decision = (
-        Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True)
-        .select_related("certificate")
-        .first()
-    )
+    decision = _decision_of(ticket)
     runs = [] if sealed else list(ticket.runs.select_related("target", "ordered_by").order_by("-pk")[:10])
     asked = ticket.approvals.filter(status=Approval.Status.ASKED).first()
     similar, equal_open = _similar(ticket)
@@ -88,6 +84,23 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         equal_open=equal_open,
         history=log.of_ticket(ticket, sealed=sealed),
     )
+
+
+def prediction_of(ticket: Ticket) -> Prediction | None:
+    """The prediction in force of the ticket's present text, whoever may see it."""
+    rows = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash, in_force=True)
+    return rows.select_related("customer").first()
+
+
+def parameters_of(ticket: Ticket) -> dict[str, str]:
+    """What was found in the ticket's present text for its runbook."""
+    decision = _decision_of(ticket)
+    return dict(decision.parameters) if decision else {}
+
+
+def _decision_of(ticket: Ticket) -> Decision | None:
+    rows = Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True)
+    return rows.select_related("certificate").first()
 
 
 def _similar(ticket: Ticket) -> tuple[list[Similar], int]:

@@ -20,6 +20,9 @@ from triage.review.holding import worth_holding
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
 from triage.web.queue import filters_of
 
+BODY_SHOWN, BODY_WHOLE = 8_000, 200_000
+"""Characters of a body that are shown at once, and shown at all."""
+
 
 def found(request: DeskRequest, uuid: UUID) -> Ticket:
     """The ticket, where the person may see it; 404 otherwise, so that nobody learns what exists."""
@@ -59,6 +62,8 @@ def ticket(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "results": _results(row, asked_for, sealed=seen.sealed),
         "first_number": len(seen.candidates) + 1,
         "undo": _undo(request),
+        "body_start": row.body[:BODY_SHOWN],
+        "body_rest": row.body[BODY_SHOWN:BODY_WHOLE],
     }
     return show(request, "triage/ticket.html", context)
 

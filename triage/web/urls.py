@@ -16,6 +16,7 @@ from triage.web import (
     runs,
     signin,
     tickets,
+    why,
 )
 
 urlpatterns = [
@@ -31,6 +32,8 @@ urlpatterns = [
     path("tickets/<uuid:uuid>/reveal/", tickets.reveal, name="ticket-reveal"),
     path("tickets/<uuid:uuid>/article/", tickets.article, name="ticket-article"),
     path("tickets/<uuid:uuid>/search/", tickets.search, name="ticket-search"),
+    path("tickets/<uuid:uuid>/why/", why.why, name="ticket-why"),
+    path("tickets/<uuid:uuid>/similar/", why.alike, name="ticket-similar"),
     path("tickets/<uuid:uuid>/run/", orders.confirm, name="ticket-run"),
     path("reviews/<int:review_id>/undo/", tickets.undo, name="review-undo"),
     path("approvals/", approvals.approvals, name="approvals"),
