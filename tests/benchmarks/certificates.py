@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from classifier.bounds import NotCertifiable, monthly_delta
 from classifier.certificate import Verdict, continuous_look, one_look, plan
 from classifier.draws import DrawnRow, look
 from classifier.monitor import REVOKED, Monitor, advance
+from tests.benchmarks.written import write
 
 Random = np.random.Generator
 Numbers = npt.NDArray[np.float64]
@@ -165,12 +165,10 @@ def limit(draws: int, delta: float) -> int:
     return int(stats.binom.ppf(0.99, draws, delta))
 
 
-def broken_promises(
-    *, name: str, procedure: Callable[..., Verdict], alpha: float, delta: float, n: int, draws: int, seed: int = 1
+def counted(
+    source: Pool, *, random: Random, procedure: Callable[..., Verdict], alpha: float, delta: float, n: int, draws: int
 ) -> dict[str, Any]:
-    """How many of `draws` samples led to a certificate that the pool disproves."""
-    random = np.random.default_rng([seed, sum(map(ord, name)), round(alpha * 1e4)])
-    source = POOLS[name](random, alpha, 20_000)
+    """How many of `draws` samples of n units led to a certificate that the pool disproves."""
     certified, broken, coverage = 0, 0, 0.0
     for _ in range(draws):
         rows = sample(random, source, n)
@@ -183,10 +181,20 @@ def broken_promises(
             coverage += float((source.best >= verdict.threshold).mean())
             broken += source.risk(verdict.threshold) > alpha
     return {
-        "pool": name, "procedure": procedure.__name__, "alpha": alpha, "delta": delta, "n": n, "draws": draws,
+        "procedure": procedure.__name__, "alpha": alpha, "delta": delta, "n": n, "draws": draws,
         "certified": certified, "coverage": round(coverage / max(certified, 1), 3),
         "broken": broken, "limit": limit(draws, delta),
     }  # fmt: skip
+
+
+def broken_promises(
+    *, name: str, procedure: Callable[..., Verdict], alpha: float, delta: float, n: int, draws: int, seed: int = 1
+) -> dict[str, Any]:
+    """What `counted` finds on one of the simulated pools."""
+    random = np.random.default_rng([seed, sum(map(ord, name)), round(alpha * 1e4)])
+    source = POOLS[name](random, alpha, 20_000)
+    outcome = counted(source, random=random, procedure=procedure, alpha=alpha, delta=delta, n=n, draws=draws)
+    return {"pool": name, **outcome}
 
 
 # One customer's year: three groups of runbooks, a new model and so a new attempt each month.
@@ -269,7 +277,7 @@ def lives(*, count: int, runs: int = 1_000, alpha: float = 0.05, delta: float = 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", metavar="F", help="where to write the figures; - for standard output")
     arguments = parser.parse_args()
     began, results = time.monotonic(), []
     for procedure in PROCEDURES.values():
@@ -279,13 +287,12 @@ def main() -> int:
                 results.append(
                     broken_promises(name=name, procedure=procedure, alpha=alpha, delta=0.05, n=n, draws=draws)
                 )
-                print(json.dumps(results[-1]), flush=True)
+                print(json.dumps(results[-1]), file=sys.stderr, flush=True)
     results += [years(count=arguments.draws), lives(count=arguments.draws)]
-    print(*map(json.dumps, results[-2:]), sep="\n")
+    print(*map(json.dumps, results[-2:]), sep="\n", file=sys.stderr)
     kept = all(result["broken"] <= result["limit"] for result in results)
-    if arguments.json:
-        report = {"kept": kept, "seconds": round(time.monotonic() - began, 1), "results": results}
-        arguments.json.write_text(json.dumps(report, indent=1))
+    report = {"kept": kept, "seconds": round(time.monotonic() - began, 1), "results": results}
+    write(report, arguments.json)
     return 0 if kept else 1
 
 
