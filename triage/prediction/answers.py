@@ -95,7 +95,7 @@ def ask(claim: Claim, *, at: datetime) -> Answers:
 
 def _answers(model: Serving, claim: Claim, rankings: list[Ranking]) -> Answers:
     keys = [ticket.pk for ticket in claim.tickets[: len(rankings)]]
-    suggested = serving.new_articles(model, rankings)
+    suggested = serving.suggest_new(model, rankings)
     return Answers(
         serving=model,
         rankings=dict(zip(keys, rankings, strict=True)),

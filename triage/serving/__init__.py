@@ -1,6 +1,6 @@
 """What is in force for a customer: the release with its loaded model, the articles, and the certificates."""
 
-from triage.serving.new_articles import new_articles
+from triage.serving.new_articles import suggest_new
 from triage.serving.offers import offered
 from triage.serving.proofs import gate, proofs
 from triage.serving.releases import NoModel, Serving, folder_of, in_force, load, model_key
@@ -13,7 +13,7 @@ __all__ = [
     "in_force",
     "load",
     "model_key",
-    "new_articles",
     "offered",
     "proofs",
+    "suggest_new",
 ]

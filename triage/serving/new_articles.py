@@ -44,7 +44,7 @@ _matchers: OrderedDict[tuple[int, str], _Kept] = OrderedDict()
 _building = threading.Lock()
 
 
-def new_articles(serving: Serving, rankings: Sequence[Ranking]) -> list[Placed]:
+def suggest_new(serving: Serving, rankings: Sequence[Ranking]) -> list[Placed]:
     """For each ranked ticket the new articles worth showing, and where; retired ones are never among them.
 
     New is a live label that the release's model does not know. A customer's own articles replace shared ones.
