@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifier.estimator import ArticleClassifier
-from classifier.nearest import likeness, nearest
+from classifier.nearest import COMPARED, likeness, nearest
 from classifier.text import Document
 from tests.classifier.samples import tickets
 
@@ -43,3 +43,12 @@ def test_tickets_of_one_article_are_nearer_than_those_of_others(fitted: ArticleC
     np.fill_diagonal(found, -1)
     nearest_label = np.asarray(labels)[found.argmax(axis=1)]
     assert (nearest_label == np.asarray(labels)).mean() > 0.95
+
+
+def test_of_many_texts_the_same_are_found_as_if_all_had_been_compared(fitted: ArticleClassifier) -> None:
+    others, asked = tickets(3 * COMPARED, seed=31)[0], tickets(20, seed=32)[0]
+    whole = np.round(likeness(fitted, asked, others), 4)
+    for document, row in zip(asked, whole, strict=True):
+        found = nearest(fitted, document, others, most=5)
+        assert [neighbour.likeness for neighbour in found] == np.sort(row)[::-1][:5].tolist()
+        assert [row[neighbour.number] for neighbour in found] == [neighbour.likeness for neighbour in found]

@@ -51,6 +51,7 @@ class Review(models.Model):
                 name="verdict_article_names_one",
             ),
         ]
+        indexes = [models.Index(fields=["customer", "article", "id"], name="review_by_article")]
 
     def __str__(self) -> str:
         return f"{self.verdict} {self.article}"

@@ -15,7 +15,7 @@ from triage.models import Prediction, Release, Ticket
 from triage.queries import articles
 from triage.serving import NoModel, Serving
 
-LEVELS = (0.12, 0.3, 0.6)
+LEVELS = (0.2, 0.4, 0.7)
 """From which share of the strongest word on a word is marked, a little, more, most."""
 
 _LONGEST_WORD = 32
@@ -58,13 +58,14 @@ class Why:
         """The whole answer in plain words."""
         speak_for, speak_against = self.explanation.words(most=3)
         one, two = self.name(self.label), self.name(self.against)
+        short = self.keys[1]
         if not speak_for and not speak_against:
             return f"No word of the ticket speaks for {one} or for {two}."
         if not speak_for:
             return f"No word speaks for {one}; {_listed(speak_against)} speak{_s(speak_against)} for {two}."
         told = f"{_listed(speak_for)} speak{_s(speak_for)} for {one} rather than {two}"
         if speak_against:
-            told += f"; {_listed(speak_against)} speak{_s(speak_against)} for {two}"
+            told += f"; {_listed(speak_against)} speak{_s(speak_against)} for {short}"
         return f"{told}."
 
     def name(self, label: str) -> str:
