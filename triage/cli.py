@@ -13,6 +13,8 @@ import click
 from triage.environment import EnvironmentInvalid, environment
 
 JSON_HELP = "write one JSON object to this file; - for standard output"
+PROFILES = ("automatic", "blazingtext")  # classifier.profiles, whose import would slow every command down
+PROFILE_HELP = "blazingtext: BlazingText's documented defaults, fastText alone"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,6 +75,8 @@ def doctor(json_file: str | None) -> None:
 @click.option("--oos-share", type=click.FloatRange(0, 0.9), help="thin the out-of-scope rows to this share")
 @click.option("--alpha", "alphas", type=click.FloatRange(0, 1, min_open=True, max_open=True), multiple=True)
 @click.option("--delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
+@click.option("--profile", type=click.Choice(PROFILES), default="automatic", show_default=True, help=PROFILE_HELP)
+@click.option("--quick", is_flag=True, help="leave the learning curve out")
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="write an HTML page with plots here")
 def evaluate(
@@ -83,6 +87,8 @@ def evaluate(
     oos_share: float | None,
     alphas: tuple[float, ...],
     delta: float,
+    profile: str,
+    quick: bool,
     json_file: str | None,
     report: Path | None,
 ) -> None:
@@ -97,14 +103,17 @@ def evaluate(
         oos_share=oos_share,
         alphas=alphas or (0.05, 0.02, 0.01),
         delta=delta,
+        profile=profile,
+        quick=quick,
         progress=_tell,
     )
     click.echo(evaluation.table(result), err=json_file == "-")
     _write(json_file, result)
     if report:
         from classifier import report as html
+        from classifier.formats import jsonl
 
-        click.echo(f"report: {html.write(result, report)}", err=True)
+        click.echo(f"report: {html.write(result, report, train=jsonl.read(train))}", err=True)
 
 
 @cli.command()

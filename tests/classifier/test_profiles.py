@@ -20,6 +20,7 @@ def test_blazingtext_has_its_documented_numbers() -> None:
     }  # fmt: skip
     model = PROFILES["blazingtext"]()
     assert model.families == "fasttext"
+    assert model.fasttext is not None
     assert {name: model.fasttext.get_params()[name] for name in documented} == documented
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from classifier.estimator import ArticleClassifier
 from classifier.formats.jsonl import Row
-from classifier.ranked import Ranked, by_hash, certify, mixed
+from classifier.ranked import Ranked, broken, by_hash, certify, mixed
 from classifier.text import Document
 
 
@@ -18,6 +18,7 @@ def made(count: int, *, wrong: float, score: tuple[float, float], name: str) -> 
         probability=scores,
         score=scores,
         in_scope=scores,
+        language=np.array(["en"] * count),
         wrong=random.random(count) < wrong,
         top3=np.ones(count, dtype=np.bool_),
     )
@@ -75,6 +76,14 @@ def test_what_is_certified_is_measured_on_other_rows(model: ArticleClassifier) -
     assert found["upper_bound"] <= 0.05
     assert found["wrong_rate"] == pytest.approx(0.5, abs=0.1)
     assert "it held in the imported history" in said["0.05"]
+
+
+def test_a_promise_that_other_rows_break_beyond_luck_is_named() -> None:
+    certified = {"0.05": {"threshold": 0.2}, "0.02": None}
+    said = broken(certified, made(500, wrong=0.2, score=(0.2, 1.0), name="strange"))
+    assert list(said) == ["0.05"]
+    assert "at most 5 % wrong, but of 500 test rows" in said["0.05"]
+    assert broken(certified, made(500, wrong=0.055, score=(0.2, 1.0), name="lucky")) == {}
 
 
 def test_what_cannot_be_certified_is_null_and_says_why(model: ArticleClassifier) -> None:
