@@ -160,6 +160,10 @@ def main(given: Sequence[str] | None = None, *, procedure: Callable[..., Verdict
     parser.add_argument("--rows", type=int, default=4_000, help="tickets to generate, as many again to test on")
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=2, help="threads in training")
     options = parser.parse_args(given)
+    if options.oos_share is not None and not 0.0 <= options.oos_share < 1.0:
+        parser.error(f"--oos-share {options.oos_share}: give at least 0 and less than 1")
+    if min(options.splits, options.rounds) < 1:
+        parser.error("--splits and --rounds must be at least 1")
     began = time.monotonic()
     try:
         sets, long = _sources(options)

@@ -170,6 +170,8 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1, help="threads; never changes the result")
     parser.add_argument("--json", metavar="F", help="where to write the figures; - for standard output")
     options = parser.parse_args(given)
+    if options.folds < 2:
+        parser.error(f"--folds {options.folds}: give at least 2")
     results: list[dict[str, Any]] = []
     print(HEAD, file=sys.stderr)
     try:
