@@ -118,8 +118,9 @@ def evaluate(
 
 @cli.command()
 @click.option("--customer", default="default", show_default=True)
+@click.option("--profile", type=click.Choice(PROFILES), default="automatic", show_default=True, help=PROFILE_HELP)
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
-def train(customer: str, json_file: str | None) -> None:
+def train(customer: str, profile: str, json_file: str | None) -> None:
     """Train a candidate from a customer's labels."""
     from triage import installation
 
@@ -129,10 +130,14 @@ def train(customer: str, json_file: str | None) -> None:
         from triage import learning
         from triage.models import Customer
 
-        release = learning.train(customer=Customer.objects.get(slug=customer), at=timezone.now(), progress=_tell)
-        _tell(f"{release.version}: accuracy {release.accuracy} from {release.rows} rows")
-        _tell(f"Publish it: triage publish {release.version}")
-        _write(json_file, {"version": release.version, "accuracy": release.accuracy, "rows": release.rows})
+        whose = Customer.objects.get(slug=customer)
+        release = learning.train(customer=whose, at=timezone.now(), profile=profile, progress=_tell)
+        plain, warning = release.measures["baseline"]["accuracy"], learning.below_baseline(release.measures)
+        _tell(f"{release.version}: accuracy {_share(release.accuracy)} on unseen rows, from {release.rows} rows")
+        _tell(f"TF-IDF with LinearSVC on the same rows: {_share(plain)}")
+        _tell(f"\n!!! WARNING. {warning}\n" if warning else f"Publish it: triage publish {release.version}")
+        _write(json_file, {"version": release.version, "accuracy": release.accuracy, "rows": release.rows,
+                           "profile": profile, "baseline": plain, "warning": warning or None})  # fmt: skip
 
 
 @cli.command()
@@ -210,6 +215,10 @@ def _who() -> str:
 
 def _tell(text: str) -> None:
     click.echo(text, err=True)
+
+
+def _share(value: float | None) -> str:
+    return "unknown (too few rows to hold any out)" if value is None else f"{value:.4f}"
 
 
 def _write(file: str | None, result: dict[str, Any]) -> None:

@@ -6,6 +6,9 @@ from datetime import timedelta
 import pytest
 
 from classifier import artifact
+from classifier.estimator import ArticleClassifier
+from classifier.fasttext_model import FastTextModel
+from classifier.profiles import PROFILES
 from classifier.text import Document
 from tests import factories, past
 from tests.factories import NOW
@@ -66,6 +69,32 @@ def test_a_model_is_trained_from_the_tables_labels_and_says_which_version_it_saw
     assert release.accuracy == len(held_out["right"]) / (len(held_out["right"]) + len(held_out["wrong"])) > 0.9
     assert said
     assert AuditEvent.objects.filter(subject="release", subject_id=release.pk, event="trained").exists()
+
+
+def test_the_plain_baseline_is_measured_on_the_same_rows_and_a_profile_below_it_warns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    customer, rows = factories.customer(), past.tickets(200, seed=1)
+    good = learning.train(customer=customer, at=NOW, rows=rows)
+    baseline = good.measures["baseline"]
+    assert {*baseline["right"], *baseline["wrong"]} == {
+        *good.measures["held_out"]["right"],
+        *good.measures["held_out"]["wrong"],
+    }
+    assert baseline["accuracy"] > 0.9
+    assert (good.measures["profile"], learning.below_baseline(good.measures)) == ("automatic", "")
+
+    def weak() -> ArticleClassifier:
+        family = FastTextModel(loss="softmax", dimensions=5, epochs=1, buckets=1000, learning_rate=0.01)
+        return ArticleClassifier(fasttext=family, families="fasttext", folds=2)
+
+    monkeypatch.setitem(PROFILES, "weak", weak)
+    bad = learning.train(customer=customer, at=NOW, rows=rows, profile="weak")
+    assert "train again without --profile weak" in learning.below_baseline(bad.measures)
+    with pytest.raises(learning.PublishRefused, match="Below the baseline"):
+        learning.publish(release=bad, actor="person:1", at=NOW)
+    with pytest.raises(learning.TrainingRefused, match="there is no profile 'best'"):
+        learning.train(customer=customer, at=NOW, rows=rows, profile="best")
 
 
 def test_the_candidate_lies_signed_in_the_lake_and_opens_on_a_host_that_never_saw_it() -> None:

@@ -1,6 +1,7 @@
 """Stage 5: models are trained, compared, published and certified."""
 
 from triage.learning.certify import HistoryRow, NotCertified, certify
+from triage.learning.comparing import below_baseline
 from triage.learning.jobs import run_job
 from triage.learning.labelled import TrainingRefused
 from triage.learning.publish import PublishRefused, RollbackRefused, publish, rollback
@@ -12,6 +13,7 @@ __all__ = [
     "PublishRefused",
     "RollbackRefused",
     "TrainingRefused",
+    "below_baseline",
     "certify",
     "publish",
     "rollback",

@@ -1,11 +1,17 @@
-"""Whether a candidate is worse than the release in force, judged on the same rows, which neither was trained on."""
+"""Whether a candidate is worse than the release in force, or than what anybody would try first.
 
-from collections.abc import Mapping, Sequence
+Judged on the same rows, which neither was trained on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from classifier.bounds import tail
 from classifier.estimator import ArticleClassifier
+from classifier.profiles import AUTOMATIC
 from triage.learning.labelled import Labelled, key_of_row
 
 SIGNIFICANT = 0.05
@@ -27,10 +33,23 @@ class Outcomes:
     @classmethod
     def of(cls, model: ArticleClassifier, rows: Sequence[Labelled]) -> Self:
         """What the model says of these rows."""
+        return cls.said(model.predict([document for document, _ in rows]), rows) if rows else cls({})
+
+    @classmethod
+    def of_baseline(cls, train: Sequence[Labelled], rows: Sequence[Labelled]) -> Self:
+        """What TF-IDF with LinearSVC, trained on `train`, says of these rows; none where it cannot be trained."""
+        from classifier import baselines
+
         if not rows:
             return cls({})
-        found = model.predict([document for document, _ in rows])
-        return cls({key_of_row(row): str(label) == row[1] for row, label in zip(rows, found, strict=True)})
+        documents, labels = [document for document, _ in train], [label for _, label in train]
+        found = baselines.tfidf_linearsvc(documents, labels, [document for document, _ in rows])
+        return cls({}) if found is None else cls.said(found, rows)
+
+    @classmethod
+    def said(cls, labels: Iterable[object], rows: Sequence[Labelled]) -> Self:
+        """These labels for these rows."""
+        return cls({key_of_row(row): str(label) == row[1] for row, label in zip(rows, labels, strict=True)})
 
     @property
     def accuracy(self) -> float | None:
@@ -99,3 +118,17 @@ class Paired:
         if more_wrong >= FEWEST_MORE_WRONG and self.old - self.new > MATERIAL:
             return f"The candidate is materially worse: {self.figures}."
         return ""
+
+
+def below_baseline(measures: Mapping[str, Any]) -> str:
+    """Why a release should not be used though it is the best there is: plain TF-IDF does better on its held-out rows.
+
+    From a release's `measures`; beyond chance only (McNemar's exact test), empty where nothing speaks against it.
+    """
+    from classifier import baselines
+
+    mine = Outcomes.from_dict(measures.get("held_out") or {}).right
+    plain = Outcomes.from_dict(measures.get("baseline") or {}).right
+    keys = sorted(mine.keys() & plain.keys())
+    right, other = (np.array([found[key] for key in keys], dtype=bool) for found in (mine, plain))
+    return baselines.warning(right, other, profile=str(measures.get("profile") or AUTOMATIC))

@@ -1,5 +1,5 @@
-"""A candidate comes into force, or an earlier release again. A model that is worse, or that answers otherwise than when
-it was made, does not.
+"""A candidate comes into force, or an earlier release again. A model that is worse, also than plain TF-IDF, or that
+answers otherwise than when it was made, does not.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from classifier import golden
 from classifier.artifact import ArtifactError
 from triage import lifecycle, serving
 from triage.lake.errors import LakeError
-from triage.learning.comparing import Outcomes, Paired
+from triage.learning.comparing import Outcomes, Paired, below_baseline
 from triage.models import Customer, Release
 from triage.serving import NoModel
 
@@ -34,7 +34,7 @@ def publish(*, release: Release, actor: str, at: datetime, force: bool = False) 
     old = Release.objects.filter(customer=release.customer_id, status=Release.Status.IN_FORCE).first()
     if old is not None and old.pk == release.pk:
         raise PublishRefused(f"Release {release.version} is in force already.")
-    worse = _worse(release, old) if old else ""
+    worse = " ".join(filter(None, (_worse(release, old) if old else "", _below(release))))
     if worse and not force:
         raise PublishRefused(worse)
     _opens(release)
@@ -89,6 +89,11 @@ def _worse(release: Release, old: Release) -> str:
             "compared. Train anew with more labels."
         )
     return paired.worse
+
+
+def _below(release: Release) -> str:
+    below = below_baseline(release.measures)
+    return f"{below} To publish it all the same, use --force." if below else ""
 
 
 def _figures(release: Release, old: Release | None) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from classifier import artifact
 from classifier.estimator import ArticleClassifier
+from classifier.fasttext_model import FastTextError
+from classifier.profiles import AUTOMATIC, PROFILES
 from classifier.text import Document
 from triage import lifecycle, serving
 from triage.lake import here, layout
@@ -30,11 +32,13 @@ def train(
     at: datetime,
     rows: Sequence[Labelled] | None = None,
     out_of_scope: Sequence[Document] = (),
+    profile: str = AUTOMATIC,
     progress: Callable[[str], object] = lambda _: None,
 ) -> Release:
     """Train a candidate from the customer's labels in the lake, or from `rows` of (document, label).
 
-    `out_of_scope` are tickets that no article covers. Raises TrainingRefused with what is missing, and LakeError.
+    `out_of_scope` are tickets that no article covers; `profile` names the kind of classifier (`classifier.profiles`).
+    Raises TrainingRefused with what is missing, and LakeError.
     """
     labels = labels_of(customer, at=at) if rows is None else Labels(rows=list(rows), out_of_scope=[], until=at)
     outside = [*labels.out_of_scope, *out_of_scope]
@@ -42,18 +46,17 @@ def train(
     _enough(parts)
     progress(f"training on {len(parts.train)} rows; {len(parts.held_out)} held out, {len(outside)} out of scope")
     documents = [document for document, _ in parts.train]
-    try:
-        model = ArticleClassifier().fit(documents, [label for _, label in parts.train], out_of_scope=outside)
-    except ValueError as error:
-        raise TrainingRefused(f"these labels cannot be trained on: {error}") from error
-    progress("measuring on the rows that were held out")
-    outcomes = Outcomes.of(model, parts.held_out)
+    model = _fitted(parts, outside, profile)
+    progress("measuring on the rows that were held out, beside TF-IDF with LinearSVC")
+    outcomes, plain = Outcomes.of(model, parts.held_out), Outcomes.of_baseline(parts.train, parts.held_out)
     measures = {
+        "profile": profile,
         "classes": len(model.classes_),
         "out_of_scope": len(outside),
         "labels_table_version": labels.table_version,
         "dropped": labels.dropped,
         "held_out": outcomes.as_dict(),
+        "baseline": {"name": "tfidf_linearsvc", "accuracy": plain.accuracy, **plain.as_dict()},
         "in_force": _beside(customer, parts, progress),
     }
     release = Release(
@@ -70,6 +73,16 @@ def train(
     release.save(force_insert=True)
     lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
     return release
+
+
+def _fitted(parts: Split, outside: Sequence[Document], profile: str) -> ArticleClassifier:
+    if profile not in PROFILES:
+        raise TrainingRefused(f"there is no profile {profile!r}; choose from {', '.join(PROFILES)}")
+    documents, labels = [document for document, _ in parts.train], [label for _, label in parts.train]
+    try:
+        return PROFILES[profile]().fit(documents, labels, out_of_scope=outside)
+    except (ValueError, FastTextError) as error:
+        raise TrainingRefused(f"these labels cannot be trained on with the profile {profile!r}: {error}") from error
 
 
 def _enough(parts: Split) -> None:
