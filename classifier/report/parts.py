@@ -41,6 +41,7 @@ th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-top: 1px solid va
 th { border-top: 0; font-weight: 600; font-size: .85rem; }
 td.n, th.n { text-align: right; white-space: nowrap; min-width: 0;
   font-variant-numeric: tabular-nums; }
+td:last-child:not(.n) { min-width: 15rem; }
 details { margin: .8rem 0; } summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
 li { max-width: 46rem; }
 """
@@ -75,7 +76,7 @@ def bullets(texts: Sequence[str]) -> str:
 def banner(title: str, text: str) -> str:
     """What must not be overlooked."""
     return (
-        f'<section class="banner" aria-label="Warning"><p><strong>{escape(title)}</strong></p>'
+        f'<section class="banner" aria-label="Warning: {escape(title)}"><p><strong>{escape(title)}</strong></p>'
         f"<p>{escape(text)}</p></section>"
     )
 

@@ -13,6 +13,7 @@ from tests.classifier.test_report import RESULT
 LOUD = {
     **RESULT,
     "warning": "Below the baseline: the model labels 87 % of the rows rightly, plain TF-IDF with LinearSVC 91 %.",
+    "certification": {**RESULT["certification"], "broken": {"0.05": "Certified were at most 5 % wrong, but 9 % are."}},
 }
 
 
