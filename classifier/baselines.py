@@ -61,9 +61,10 @@ def warning(right: Booleans, baseline: Booleans, *, profile: str = profiles.AUTO
     p = paired_p(right, baseline)
     if not len(right) or p >= SIGNIFICANT:
         return ""
+    chance = f"p = {p:.2g}" if p >= 1e-6 else "p < 0.000001"
     figures = (
         f"Below the baseline: the model labels {100 * right.mean():.1f} % of {len(right):,} rows rightly, plain TF-IDF "
-        f"with LinearSVC {100 * baseline.mean():.1f} % (exact McNemar test, p = {p:.2g})."
+        f"with LinearSVC {100 * baseline.mean():.1f} % (exact McNemar test, {chance})."
     )
     return f"{figures} {_advice(profile)}"
 

@@ -192,7 +192,8 @@ def _classes(result: Result) -> list[str]:
 def _suspects(result: Result, train: Sequence[Row]) -> list[str]:
     found = result["suspects"]
     if not found:
-        return [parts.heading("Suspect labels"), parts.paragraph("No train row's label seems to be wrong.")]
+        said = "A model below the baseline cannot judge labels." if result["warning"] else "No label seems to be wrong."
+        return [parts.heading("Suspect labels"), parts.paragraph(said)]
     texts = {row.line or place: row for place, row in enumerate(train, start=1)}
     rows = [
         [f"{one['row']:,}", one["label"], one["likely"], percent(one["probability"]), _text(texts.get(one["row"]))]

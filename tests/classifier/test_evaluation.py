@@ -181,6 +181,7 @@ def test_a_profile_that_is_below_the_baseline_says_so(files: dict[str, Path]) ->
     assert bad["accuracy"] < bad["baselines"]["tfidf_linearsvc"]["accuracy"]
     assert "without --profile below" in bad["warning"]
     assert "WARNING" in table(bad)
+    assert bad["suspects"] == []
 
 
 def test_a_good_model_gives_no_warning(result: dict[str, Any]) -> None:

@@ -122,6 +122,7 @@ def test_a_model_below_the_baseline_cries_out_first_and_last(tmp_path: Path) -> 
     page = write(bad, tmp_path).read_text()
     assert page.index("worse than a plain baseline") < page.index("Labelled rightly")
     assert "Do not use &lt;it&gt;." in page
+    assert "cannot judge labels" in write({**bad, "suspects": []}, tmp_path).read_text()
     for quiet in (table(RESULT), write(RESULT, tmp_path).read_text()):
         assert "WARNING" not in quiet
         assert "worse than a plain baseline" not in quiet
