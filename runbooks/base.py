@@ -1,12 +1,14 @@
 """What a runbook is: its typed description, checked when it is made, and the digests that certificates hang on."""
 
+import importlib.util
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from runbooks import source
 
@@ -17,7 +19,7 @@ ParameterKind = Literal["account", "group", "size_mb", "choice", "text"]
 ASSURANCES: Final[tuple[Assurance, ...]] = ("none", "monitored", "mail", "portal")
 """How sure we are who is asking, from the least to the most."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 
 _EXTRACTOR_FILES = ("mentions.py", "names.py", "parameters.py", "rules.py", "search.py")
@@ -106,11 +108,12 @@ class Resources(_Frozen):
 
 
 class Runbook(_Frozen):
-    """What can be done for an article.
+    """What can be done for an article: a folder with `runbook.toml`, read by `runbooks.definition`, and its action.
 
-    entry: the module with the steps: pre_check, action, post_check and, when reversible, undo and
-    undo_check, each taking the context. time_limit and undo_time_limit: seconds of wall clock.
-    runner: a key of `runbooks.runners.RUNNERS`. target_kind: a key of `runbooks.targets.TARGETS`.
+    folder: where what is run lies. For the runner `python` that is steps.py with pre_check, action, post_check and,
+    when reversible, undo and undo_check, each taking the context. time_limit and undo_time_limit: seconds of wall
+    clock. runner: a key of `runbooks.runners.RUNNERS`. settings: what that runner needs besides, the table of its
+    name. target_kind: a key of `runbooks.targets.TARGETS`.
     """
 
     key: Name
@@ -124,10 +127,21 @@ class Runbook(_Frozen):
     undo_time_limit: int = Field(default=30, ge=1, le=840)
     assurance: Assurance
     runner: Name = "python"
-    entry: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$")]
+    folder: Path
+    settings: Mapping[str, JsonValue] = Field(default_factory=dict)
     target_kind: Name
     limits: Limits = Limits()
     resources: Resources = Resources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_entry(cls, given: Any) -> Any:
+        """The former way of naming the steps, by their module."""
+        if isinstance(given, dict) and "entry" in given:
+            entry = given.pop("entry")
+            found = importlib.util.find_spec(entry)
+            given["folder"] = Path(found.origin).parent if found and found.origin else Path("/nowhere")
+        return given
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Runbook":
@@ -148,13 +162,13 @@ class Runbook(_Frozen):
     @property
     def steps(self) -> source.Steps:
         """The steps as they were when this process first read them; SourceError when they cannot be used."""
-        return source.read(self.entry, reversible=self.reversible)
+        return source.read(self.folder, runner=self.runner, reversible=self.reversible)
 
     @property
     def selection_digest(self) -> str:
         """sha256 over what decides that this runbook is chosen and with what: belongs to the gate.
 
-        Article keys, parameter schema, extractor and pre-check; with them whatever the steps share.
+        Article keys, parameter schema, extractor and pre-check; with them whatever the phases share.
         """
         schema = [parameter.model_dump(mode="json") for parameter in self.parameters]
         return source.digest(
@@ -165,8 +179,9 @@ class Runbook(_Frozen):
                 json.dumps(schema, sort_keys=True),
                 self.assurance,
                 extractor(),
+                self._settings,
                 self.steps.shared,
-                self.steps.functions["pre_check"],
+                self.steps.functions.get("pre_check", ""),
             ]
         )
 
@@ -175,7 +190,12 @@ class Runbook(_Frozen):
         """sha256 over what is done: action, checks after it, undo, their shared code, runner and target."""
         functions = self.steps.functions
         after = [functions[name] for name in source.PHASES[1:] if name in functions]
-        return source.digest(["action", self.key, self.runner, self.target_kind, self.steps.shared, *after])
+        told = [self.key, self.runner, self.target_kind, self._settings, self.steps.shared]
+        return source.digest(["action", *told, *after])
+
+    @property
+    def _settings(self) -> str:
+        return json.dumps(dict(self.settings), sort_keys=True)
 
 
 @cache

@@ -5,25 +5,23 @@ never the absence of an exception. Standard library only.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runbooks import targets
+from runbooks import files, targets
 from runbooks.context import Context, NotDone, Refused
 
 MESSAGE_LIMIT = 2000
-
-
-class Changed(Exception):
-    """The steps on disk are not the ones that were decided on."""
+STEPS = "steps.py"
+MODULE = "runbook_steps"
+"""What the steps are called while they run: no name of a folder ever becomes the name of a module."""
 
 
 def report(pipe: int, line: dict[str, Any]) -> None:
@@ -33,15 +31,14 @@ def report(pipe: int, line: dict[str, Any]) -> None:
         data = data[os.write(pipe, data) :]
 
 
-def load(name: str, path: str, sha256: str) -> ModuleType:
-    """Load the steps from exactly the bytes that were decided on."""
-    data = Path(path).read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise Changed(f"{path} was changed after it was loaded: restart the workers")
-    module = ModuleType(name)
-    module.__file__ = path
+def load(folder: Path, digests: Mapping[str, str]) -> ModuleType:
+    """Load the steps from exactly the bytes that were decided on; nothing is looked for in the folder afterwards."""
+    path = folder / STEPS
+    data = files.verified(folder, digests)[STEPS]
+    module = ModuleType(MODULE)
+    module.__file__ = str(path)
     # Dataclasses and typing look a class's module up by name.
-    sys.modules[name] = module
+    sys.modules[MODULE] = module
     exec(compile(data, path, "exec"), module.__dict__)  # noqa: S102 - the bytes are those that the digest covers
     return module
 
@@ -124,7 +121,7 @@ class Run:
 def run(request: dict[str, Any], *, pipe: int, may_start: Callable[[], bool]) -> None:
     """Load the steps, open the target and lead the run through; every way out is a verdict or a death."""
     try:
-        steps = load(request["entry"], request["path"], request["sha256"])
+        steps = load(Path(request["folder"]), request["digests"])
         target = targets.connect(request["target_kind"], request["target"])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a file of steps may raise anything
         traceback.print_exc()

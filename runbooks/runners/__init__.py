@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from pydantic import BaseModel
+
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.runners import python
 
-__all__ = ["RUNNERS", "Outcome", "Runner"]
+__all__ = ["RUNNERS", "SETTINGS", "Outcome", "Runner"]
 
 
 class Runner(Protocol):
@@ -30,3 +32,9 @@ class Runner(Protocol):
 RUNNERS: Mapping[str, Runner] = {
     "python": python.execute,
 }
+
+SETTINGS: Mapping[str, type[BaseModel]] = {}
+"""What the table `[<runner>]` of a runbook.toml may hold, for a runner that needs one.
+
+Checked with the context {"folder": Path}; the result is `Runbook.settings`, in which lists are lists.
+"""

@@ -90,9 +90,8 @@ def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[st
     steps = runbook.steps
     return {
         "run_id": run_id,
-        "entry": runbook.entry,
-        "path": str(steps.path),
-        "sha256": steps.sha256,
+        "folder": str(steps.folder),
+        "digests": dict(steps.digests),
         "reversible": runbook.reversible,
         "target_kind": runbook.target_kind,
         "target": dict(target),

@@ -306,14 +306,13 @@ def test_a_child_whose_parent_is_gone_before_it_could_notice_ends_at_once() -> N
 
 
 def test_steps_that_changed_on_disk_after_they_were_decided_on_are_not_run(
-    tmp_path: Path, misbehaving: Runbook, journal_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, misbehaving: Runbook, journal_path: Path
 ) -> None:
-    source = misbehaving.steps.path.read_text(encoding="utf-8")
+    source = (misbehaving.folder / "steps.py").read_text(encoding="utf-8")
     folder = tmp_path / "freshly_changed"
     folder.mkdir()
     (folder / "steps.py").write_text(source, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    runbook = misbehaving.model_copy(update={"entry": "freshly_changed.steps"})
+    runbook = misbehaving.model_copy(update={"folder": folder})
     run: dict[str, Any] = {"parameters": {"action": "write"}, "target": {"path": str(journal_path)}}
     assert python.execute(runbook, run_id="one", **run).status == "succeeded"
     (folder / "steps.py").write_text(source.replace("raise", "return"), encoding="utf-8")

@@ -4,6 +4,7 @@ Arguments: journal, run id, behaviour of the action.
 """
 
 import sys
+from pathlib import Path
 
 from runbooks.base import Parameter, Runbook
 from runbooks.runners import python
@@ -18,7 +19,7 @@ ODD = Runbook(
     tier="low",
     reversible=True,
     assurance="none",
-    entry="misbehaving.steps",
+    folder=Path(__file__).parent,
     target_kind="journal",
 )
 
