@@ -119,7 +119,8 @@ def why_not(key: str) -> str:
     if key in RUNBOOKS:
         return ""
     first = next((trouble for trouble in _troubles if trouble.key == key), None)
-    return f"the runbook {key} is unavailable: {first.problems[0]}" if first else ""
+    # For agents, to whom the place of the folder on the server says nothing.
+    return f"the runbook {key} is unavailable: {first.problems[0].replace(f'{first.folder}/', '')}" if first else ""
 
 
 def get(key: str) -> Runbook:

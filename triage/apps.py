@@ -1,16 +1,25 @@
 """The one Django app."""
 
+import logging
+
 from django.apps import AppConfig
+
+log = logging.getLogger(__name__)
 
 
 class TriageConfig(AppConfig):
-    """Loads the system checks when Django starts."""
+    """Loads operators' runbooks and the system checks when Django starts."""
 
     name = "triage"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Make the operators' runbooks known, and register the system checks."""
+        from runbooks import registry
         from triage import checks
+        from triage.environment import environment
 
+        registry.use(environment().runbooks)
+        for trouble in registry.troubles():
+            log.warning("the runbook %s is unavailable: %s", trouble.key, trouble.problems[0])
         checks.register_all()

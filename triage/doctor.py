@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
             ("models", _models),
             ("certificates", _certificates),
             ("workers", _workers),
+            ("runbooks", _runbooks),
         ]
         findings += [_look(part, look) for part, look in looks]
     return findings
@@ -149,3 +150,14 @@ def _workers() -> str:
         names = ", ".join(sorted(silent))
         raise Bad(f"silent for over a minute: {names}. Is `triage up` running? See log/ in the home folder")
     return "all queues prove themselves"
+
+
+def _runbooks() -> str:
+    from runbooks import registry
+
+    troubles = registry.troubles()
+    if troubles:
+        named = "; ".join(f"{trouble.key} is unavailable: {trouble.problems[0]}" for trouble in troubles)
+        raise Bad(f"{named}. All of it: triage runbook check")
+    own = len(registry.RUNBOOKS) - len(registry.SHIPPED)
+    return f"{len(registry.SHIPPED)} shipped, {own} of your own"

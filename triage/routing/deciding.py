@@ -125,7 +125,7 @@ def _no_run(situation: Situation) -> str:
         (not pick.article, "The model found no article for this ticket."),
         (not pick.sufficient, pick.evidence or "Too little supports the match."),
         (not pick.live, f"The matching article {pick.article} is retired or not offered to this customer."),
-        (pick.runbook is None, f"Article {pick.article} has no runbook."),
+        (pick.runbook is None and not pick.problems, f"Article {pick.article} has no runbook."),
         (situation.attachment_is_content, "The problem seems to be described in an attachment, which is not read."),
         (
             situation.at - situation.touched_at > OUT_OF_DATE,

@@ -27,7 +27,7 @@ class Offer:
     """What an article's label leads to at one customer.
 
     `live`: not retired; `runbook`: None where it has none; `directory`: where the runbook's accounts are looked up;
-    `trouble`: why the runbook's target cannot be used, empty where it can.
+    `trouble`: why the runbook or its target cannot be used, empty where they can.
     """
 
     label: str
@@ -79,10 +79,10 @@ def selected(
         live=offer is not None and offer.live,
         runbook=offer.runbook if offer else None,
     )
+    if offer is not None and offer.trouble:
+        return replace(pick, problems=(offer.trouble,))
     if offer is None or pick.runbook is None:
         return pick
-    if offer.trouble:
-        return replace(pick, problems=(offer.trouble,))
     try:
         found = parameters.extract(
             pick.runbook,

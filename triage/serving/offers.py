@@ -7,7 +7,7 @@ from dataclasses import replace
 from django.db.models import Q
 
 from runbooks.base import Runbook
-from runbooks.registry import RUNBOOKS
+from runbooks.registry import RUNBOOKS, why_not
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
 from triage import targets
@@ -43,7 +43,8 @@ def _offer(label: str, rows: list[Article]) -> Offer:
     rows = [row for row in rows if row.customer_id is not None] or rows
     live = [row for row in rows if row.retired_at is None]
     named = {row.runbook for row in live or rows if row.runbook}
-    return Offer(label=label, live=bool(live), runbook=RUNBOOKS.get(named.pop()) if len(named) == 1 else None)
+    key = named.pop() if len(named) == 1 else ""
+    return Offer(label=label, live=bool(live), runbook=RUNBOOKS.get(key), trouble=why_not(key))
 
 
 def _reach(customer: Customer, runbook: Runbook, opened: ExitStack) -> tuple[Directory | None, str]:
