@@ -1,18 +1,18 @@
 """The `triage` command. Exit 0 on success, 2 on bad usage, 1 on failure; heavy parts load when a command needs them."""
 
-import json
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
+from triage import runbook_cli
 from triage.environment import EnvironmentInvalid, environment
+from triage.output import JSON_HELP, tell, who, write
 
-JSON_HELP = "write one JSON object to this file; - for standard output"
 PROFILES = ("automatic", "blazingtext")  # classifier.profiles, whose import would slow every command down
 PROFILE_HELP = "blazingtext: BlazingText's documented defaults, fastText alone"
 
@@ -37,9 +37,9 @@ def demo(once: bool, tickets: int, data: Path | None, port: int, seed: int, json
     home = os.environ.get("TRIAGE_DEMO_HOME")
     with tempfile.TemporaryDirectory(prefix="triage-demo-", ignore_cleanup_errors=True) as temporary:
         result = journey.run(
-            home=Path(home or temporary), once=once, tickets=tickets, data=data, port=port, seed=seed, tell=_tell
+            home=Path(home or temporary), once=once, tickets=tickets, data=data, port=port, seed=seed, tell=tell
         )
-    _write(json_file, result)
+    write(json_file, result)
     if result["lost"] or result.get("broken_promise"):
         sys.exit(1)
 
@@ -50,7 +50,7 @@ def up(port: int) -> None:
     """Run the product on this machine until it is stopped."""
     from triage import installation
 
-    installation.up(port=port, tell=_tell)
+    installation.up(port=port, tell=tell)
 
 
 @cli.command()
@@ -62,7 +62,7 @@ def doctor(json_file: str | None) -> None:
     findings = examination.examine()
     for finding in findings:
         click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.part}: {finding.words}", err=json_file == "-")
-    _write(json_file, {"findings": [finding.as_dict() for finding in findings]})
+    write(json_file, {"findings": [finding.as_dict() for finding in findings]})
     if not all(finding.good for finding in findings):
         sys.exit(1)
 
@@ -105,10 +105,10 @@ def evaluate(
         delta=delta,
         profile=profile,
         quick=quick,
-        progress=_tell,
+        progress=tell,
     )
     click.echo(evaluation.table(result), err=json_file == "-")
-    _write(json_file, result)
+    write(json_file, result)
     if report:
         from classifier import report as html
         from classifier.formats import jsonl
@@ -131,12 +131,12 @@ def train(customer: str, profile: str, json_file: str | None) -> None:
         from triage.models import Customer
 
         whose = Customer.objects.get(slug=customer)
-        release = learning.train(customer=whose, at=timezone.now(), profile=profile, progress=_tell)
+        release = learning.train(customer=whose, at=timezone.now(), profile=profile, progress=tell)
         plain, warning = release.measures["baseline"]["accuracy"], learning.below_baseline(release.measures)
-        _tell(f"{release.version}: accuracy {_share(release.accuracy)} on unseen rows, from {release.rows} rows")
-        _tell(f"TF-IDF with LinearSVC on the same rows: {_share(plain)}")
-        _tell(f"\n!!! WARNING. {warning}\n" if warning else f"Publish it: triage publish {release.version}")
-        _write(json_file, {"version": release.version, "accuracy": release.accuracy, "rows": release.rows,
+        tell(f"{release.version}: accuracy {_share(release.accuracy)} on unseen rows, from {release.rows} rows")
+        tell(f"TF-IDF with LinearSVC on the same rows: {_share(plain)}")
+        tell(f"\n!!! WARNING. {warning}\n" if warning else f"Publish it: triage publish {release.version}")
+        write(json_file, {"version": release.version, "accuracy": release.accuracy, "rows": release.rows,
                            "profile": profile, "baseline": plain, "warning": warning or None})  # fmt: skip
 
 
@@ -155,8 +155,8 @@ def publish(version: str, customer: str, force: bool) -> None:
         from triage.models import Release
 
         release = Release.objects.get(customer__slug=customer, version=version)
-        learning.publish(release=release, actor=_who(), at=timezone.now(), force=force)
-        _tell(f"{version} is in force")
+        learning.publish(release=release, actor=who(), at=timezone.now(), force=force)
+        tell(f"{version} is in force")
 
 
 @cli.command()
@@ -171,8 +171,8 @@ def rollback(customer: str) -> None:
         from triage import learning
         from triage.models import Customer
 
-        release = learning.rollback(customer=Customer.objects.get(slug=customer), actor=_who(), at=timezone.now())
-        _tell(f"{release.version} is in force again")
+        release = learning.rollback(customer=Customer.objects.get(slug=customer), actor=who(), at=timezone.now())
+        tell(f"{release.version} is in force again")
 
 
 @cli.command("sign-in")
@@ -204,28 +204,16 @@ def reconcile(once: bool) -> None:
 
     if once:
         found = reconciler.once()
-        _tell(f"{len(found.bells)} bells, {found.unknown} unknown, {found.handed_over} handed over")
+        tell(f"{len(found.bells)} bells, {found.unknown} unknown, {found.handed_over} handed over")
     else:
         reconciler.run()
-
-
-def _who() -> str:
-    return f"system:command:{os.environ.get('USER', 'unknown')}"[:80]
-
-
-def _tell(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _share(value: float | None) -> str:
     return "unknown (too few rows to hold any out)" if value is None else f"{value:.4f}"
 
 
-def _write(file: str | None, result: dict[str, Any]) -> None:
-    if file == "-":
-        click.echo(json.dumps(result, ensure_ascii=False))
-    elif file:
-        Path(file).write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+cli.add_command(runbook_cli.runbook)
 
 
 def main() -> NoReturn:

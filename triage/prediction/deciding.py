@@ -37,20 +37,25 @@ def decide(claim: Claim, answers: Answers, *, at: datetime) -> list[Outcome]:
             Outcome(ticket=ticket, routed=unread, ranking=None, drawn=drawn_for(ticket) != Draw.Purpose.NONE)
             for ticket in claim.tickets
         ]
-    with serving.offered(claim.customer) as articles:
-        picks = {ticket.pk: _pick(ticket, answers.rankings[ticket.pk], articles) for ticket in claim.tickets}
-        proofs = serving.proofs(model, articles=articles, at=at)
-    obstacles = _obstacles(claim, picks, at=at)
     return [
         Outcome(
             ticket=ticket,
-            routed=routing.decide(_situation(claim, ticket, picks[ticket.pk], model, proofs, obstacles, at=at)),
+            routed=routing.decide(situation),
             ranking=answers.rankings[ticket.pk],
             drawn=drawn_for(ticket) != Draw.Purpose.NONE,
             new_articles=answers.new_articles[ticket.pk],
         )
-        for ticket in claim.tickets
+        for ticket, situation in zip(claim.tickets, situations(claim, model, answers.rankings, at=at), strict=True)
     ]
+
+
+def situations(claim: Claim, model: Serving, rankings: Mapping[int, Ranking], *, at: datetime) -> list[Situation]:
+    """Everything that the decision about each ticket of the claim depends on, in order."""
+    with serving.offered(claim.customer) as articles:
+        picks = {ticket.pk: _pick(ticket, rankings[ticket.pk], articles) for ticket in claim.tickets}
+        proofs = serving.proofs(model, articles=articles, at=at)
+    obstacles = _obstacles(claim, picks, at=at)
+    return [_situation(claim, ticket, picks[ticket.pk], model, proofs, obstacles, at=at) for ticket in claim.tickets]
 
 
 def drawn_for(ticket: Ticket) -> str:
