@@ -187,11 +187,12 @@ class Runbook(_Frozen):
 
     @property
     def action_digest(self) -> str:
-        """sha256 over what is done: action, checks after it, undo, their shared code, runner and target."""
+        """sha256 over what is done: action, checks after it, undo, their shared code, runner, its engine, target."""
         functions = self.steps.functions
         after = [functions[name] for name in source.PHASES[1:] if name in functions]
         told = [self.key, self.runner, self.target_kind, self._settings, self.steps.shared]
-        return source.digest(["action", *told, *after])
+        engine = source.engine(self.runner)
+        return source.digest(["action", *told, *after, *([engine] if engine else [])])
 
     @property
     def _settings(self) -> str:

@@ -5,6 +5,7 @@ The steps are never imported here, so that reading a runbook runs nothing of it.
 
 import ast
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from runbooks import files
 PHASES = ("pre_check", "action", "post_check", "undo", "undo_check")
 NEEDED = ("pre_check", "action", "post_check")
 STEPS = "steps.py"
+ENGINES = {"ansible": "ansible-core"}
+"""The package that carries out what a runner's files say: another version of it may do something else."""
 
 
 class SourceError(ValueError):
@@ -40,6 +43,15 @@ def digest(parts: Iterable[str]) -> str:
     """Return the sha256 (hex) of the parts, unambiguously joined as canonical JSON."""
     text = json.dumps(list(parts), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@cache
+def engine(runner: str) -> str:
+    """Return name and version of the package that a runner's files are for; empty where there is none."""
+    try:
+        return f"{ENGINES[runner]} {importlib.metadata.version(ENGINES[runner])}" if runner in ENGINES else ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 @cache

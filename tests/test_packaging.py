@@ -70,7 +70,8 @@ def imported(file: Path) -> set[str]:
 
 def test_what_the_product_imports_comes_with_it_and_not_with_the_tests() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    shipped = brought_along([*project["dependencies"], *project["optional-dependencies"]["embedded"]])
+    extras = project["optional-dependencies"]
+    shipped = brought_along([*project["dependencies"], *extras["embedded"], *extras["ansible"]])
     owners = metadata.packages_distributions()
     files = [file for room in ("triage", "classifier", "runbooks") for file in (ROOT / room).rglob("*.py")]
     used = set().union(*(imported(file) for file in files)) - {"triage", "classifier", "runbooks"}

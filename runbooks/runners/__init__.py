@@ -7,13 +7,18 @@ from pydantic import BaseModel
 
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
-from runbooks.runners import python
+from runbooks.runners import ansible, python
+from runbooks.runners.ansible_sources import AnsibleSettings
 
 __all__ = ["RUNNERS", "SETTINGS", "Outcome", "Runner"]
 
 
 class Runner(Protocol):
-    """What every runner takes and gives; see `runbooks.runners.python.execute`."""
+    """What every runner takes and gives; see `runbooks.runners.python.execute`.
+
+    Every runner calls `on_start` once, between pre-check and action. When that raises, the action never starts and
+    the exception goes on to the caller: a rehearsal relies on it.
+    """
 
     def __call__(
         self,
@@ -30,10 +35,11 @@ class Runner(Protocol):
 
 
 RUNNERS: Mapping[str, Runner] = {
+    "ansible": ansible.execute,
     "python": python.execute,
 }
 
-SETTINGS: Mapping[str, type[BaseModel]] = {}
+SETTINGS: Mapping[str, type[BaseModel]] = {"ansible": AnsibleSettings}
 """What the table `[<runner>]` of a runbook.toml may hold, for a runner that needs one.
 
 Checked with the context {"folder": Path}; the result is `Runbook.settings`, in which lists are lists.

@@ -19,7 +19,7 @@ from types import FrameType
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from runbooks import phases, process
+from runbooks import phases, process, scratch
 
 CHECK_SECONDS = 0.25
 END_SECONDS = 4.0
@@ -95,8 +95,8 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the wake-up pipe has the signal's number."""
 
 
-def main(parent: int, control: int, report: int, life: int, most: int) -> None:
-    """Guard one run until all of it has ended, and report how."""
+def main(parent: int, control: int, report: int, life: int, most: int, *, folder: str) -> None:
+    """Guard one run until all of it has ended, and report how. folder: the run's own, removed at the end."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -113,10 +113,13 @@ def main(parent: int, control: int, report: int, life: int, most: int) -> None:
     left = 0
     if status is None or process.reap() is not None:
         left = process.end_descendants(seconds=END_SECONDS)
+    if folder:
+        scratch.finish(Path(folder), broken=status != 0)
     line = {"type": "exit", "status": status, "why": why, "left": left}
     with contextlib.suppress(BrokenPipeError):
         os.write(report, json.dumps(line).encode() + b"\n")
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:6]))
+    _numbers = [int(argument) for argument in sys.argv[1:6]]
+    main(*_numbers, folder=sys.argv[6] if len(sys.argv) > 6 else "")

@@ -58,8 +58,28 @@ def execute(
     clean = cleaner(target)
     try:
         request = _request(runbook, parameters, target, run_id)
-        child = _Child(run_id, runbook.resources.processes)
-    except (values.ParameterError, SourceError, TargetError, OSError) as error:
+    except (values.ParameterError, SourceError, TargetError) as error:
+        return Outcome("failed", "start", clean(f"the run could not begin: {error}; nothing was changed"))
+    return lead(runbook, request, clean=clean, on_start=on_start, on_phase=on_phase, time_limit=time_limit)
+
+
+def lead(
+    runbook: Runbook,
+    request: Mapping[str, Any],
+    *,
+    clean: Callable[[str], str],
+    on_start: Callable[[], None] | None,
+    on_phase: Callable[[str], None] | None,
+    time_limit: float | None,
+    scratch: str = "",
+) -> Outcome:
+    """Lead a request through `phases.run` in a guarded child process; see `execute` for the rest.
+
+    clean: makes text storable and takes secrets out. scratch: a folder that the guardian removes at the end.
+    """
+    try:
+        child = _Child(request["run_id"], runbook.resources.processes, scratch)
+    except OSError as error:
         return Outcome("failed", "start", clean(f"the run could not begin: {error}; nothing was changed"))
     limit = runbook.time_limit if time_limit is None else time_limit
     following = _Following(child, on_start, on_phase, limit, runbook.undo_time_limit)
@@ -103,17 +123,24 @@ def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[st
 class _Child:
     """The guardian process and the parent's ends of its four pipes."""
 
-    def __init__(self, run_id: str, most_processes: int) -> None:
+    def __init__(self, run_id: str, most_processes: int, scratch: str) -> None:
         self.run_id = run_id
         control, self.control = os.pipe()
         self.report, report = os.pipe()
         life, self.life = os.pipe()
         theirs = (control, report, life)
         self._ours = {self.control, self.report, self.life}
+        arguments = [
+            str(CHILD),
+            str(os.getpid()),
+            *map(str, theirs),
+            str(most_processes),
+            *([scratch] if scratch else []),
+        ]
         try:
             self.process = subprocess.Popen(
                 # Isolated: neither PYTHON* variables nor the working directory change what is loaded.
-                [sys.executable, "-I", "-B", str(CHILD), str(os.getpid()), *map(str, theirs), str(most_processes)],
+                [sys.executable, "-I", "-B", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runbooks.targets.directory import SqliteDirectory
 from runbooks.targets.journal import Journal
+from runbooks.targets.plays import Plays
 from runbooks.targets.sqlite import TargetError
 
 __all__ = ["TARGETS", "Target", "TargetError", "connect"]
@@ -35,6 +36,7 @@ def _path(settings: Mapping[str, str]) -> Path:
 
 TARGETS: Mapping[str, Callable[[Mapping[str, str]], Target]] = {
     "directory": lambda settings: SqliteDirectory(_path(settings)),
+    "host": Plays,
     "journal": lambda settings: Journal(_path(settings)),
 }
 

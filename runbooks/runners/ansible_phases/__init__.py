@@ -1,0 +1,1 @@
+"""The one module of steps that every Ansible runbook has."""

@@ -1,0 +1,1 @@
+"""Plugins that ansible-playbook loads for a run."""

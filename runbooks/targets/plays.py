@@ -1,0 +1,235 @@
+"""Plays one phase's tasks on one host with ansible-playbook and judges how that went; runs in the child process.
+
+The verdict comes from the events of our own callback plugin, never from what is printed and never from the exit code
+alone. Standard library only, but for writing YAML.
+"""
+
+import json
+import os
+import re
+import selectors
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runbooks.context import Context, NotDone, Refused
+from runbooks.process import MARK
+from runbooks.targets.sqlite import TargetError
+
+CHECKS = ("pre_check", "post_check", "undo_check")
+ASSERTIONS = ("ansible.builtin.assert", "ansible.builtin.fail", "assert", "fail")
+"""Actions whose failure is an answer of the author; every other failure is an accident."""
+
+EVENT_LIMIT = 1 << 20
+REMEMBERED_LIMIT = 256 * 1024
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
+class Plays:
+    """The one host of a run, as the phases use it.
+
+    settings: `run`, a JSON object: scratch (a folder that is this run's alone, with inventory, configuration and
+    role), host (its name), role, python (the command that starts ansible-playbook), variables (`target`, `secrets`),
+    dry_run (the action changes nothing and says what it would change).
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        if "run" not in settings:
+            raise TargetError("a target of the kind 'host' is for runbooks with runner = \"ansible\" only")
+        self._run: dict[str, Any] = json.loads(settings["run"])
+        self._scratch = Path(self._run["scratch"])
+        self._remembered: dict[str, Any] = {}
+        self._changes = False
+
+    def allow_changes(self, allowed: bool) -> None:
+        """Let tasks change the host, or count a changing task as an error (during checks)."""
+        self._changes = allowed
+
+    def close(self) -> None:
+        """Hold nothing: each phase is a process of its own."""
+
+    def play(self, phase: str, context: Context["Plays"]) -> None:
+        """Play the phase's tasks; Refused or NotDone with the reason unless they went well.
+
+        A phase went well when the tally says so for exactly this host; a check, moreover, when no task changed
+        anything, and a post-check or undo-check when at least one assertion held.
+        """
+        dry = bool(self._run["dry_run"])
+        if dry and phase == "post_check":
+            return
+        told = Told(self._run["host"])
+        self._write_variables(context)
+        self._start(phase, told, context, extra=["--check", "--diff"] if dry and phase == "action" else [])
+        if refusal := told.refusal():
+            raise Refused(refusal) if phase == "pre_check" else NotDone(refusal)
+        problem = told.problem(assertion=phase in ("post_check", "undo_check"), changes=self._changes)
+        if problem:
+            raise NotDone(problem)
+
+    def _write_variables(self, context: Context["Plays"]) -> None:
+        """Everything that is not ours is marked unsafe, so that Ansible never reads a template in it."""
+        variables = {
+            "parameters": dict(context.parameters),
+            "remembered": self._remembered,
+            "run_id": context.run_id,
+            **self._run["variables"],
+        }
+        (self._scratch / "variables.yml").write_text(unsafe_yaml(variables), encoding="utf-8")
+
+    def _start(self, phase: str, told: "Told", context: Context["Plays"], *, extra: list[str]) -> None:
+        reading, writing = os.pipe()
+        try:
+            playing = subprocess.Popen(
+                [*self._run["python"], "-i", "inventory.yml", "-e", "@variables.yml", *extra, f"{phase}.yml"],
+                stdin=subprocess.DEVNULL,
+                cwd=self._scratch,
+                env=self._environment(context.run_id, writing),
+                pass_fds=(writing,),
+            )
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        try:
+            self._listen(reading, playing, told, context)
+        finally:
+            os.close(reading)
+        told.exit_code = playing.wait()
+
+    def _environment(self, run_id: str, pipe: int) -> dict[str, str]:
+        scratch = str(self._scratch)
+        return {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": f"{scratch}/home",
+            "TMPDIR": f"{scratch}/home",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "ANSIBLE_CONFIG": f"{scratch}/ansible.cfg",
+            "ANSIBLE_HOME": f"{scratch}/home",
+            "TRIAGE_EVENTS": str(pipe),
+            MARK: run_id,
+        }
+
+    def _listen(self, pipe: int, playing: "subprocess.Popen[bytes]", told: "Told", context: Context["Plays"]) -> None:
+        """Take events until ansible-playbook has ended; whoever still holds the pipe then is not waited for."""
+        os.set_blocking(pipe, False)
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while True:
+                ended = playing.poll() is not None
+                if not selector.select(0 if ended else 0.1):
+                    if ended:
+                        return
+                    continue
+                data = os.read(pipe, 65536)
+                if not data:
+                    return
+                *lines, rest = (rest + data).split(b"\n")
+                if len(rest) > EVENT_LIMIT:
+                    raise NotDone("Ansible reported more than can be read")
+                for line in lines:
+                    for name, value in told.take(json.loads(line)).items():
+                        self._remember(name, value, context)
+
+    def _remember(self, name: str, value: Any, context: Context["Plays"]) -> None:
+        """Keep what `set_stats` noted, for the later phases and for a person."""
+        if not _NAME.fullmatch(name):
+            raise NotDone(f"set_stats: the name {name[:100]!r} is no plain name")
+        size = len(json.dumps({**self._remembered, name: value}))
+        if size > REMEMBERED_LIMIT:
+            raise NotDone(f"set_stats: {name} is too much to remember ({size} bytes with the rest)")
+        self._remembered[name] = value
+        plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+        context.remember(name, value if plain else json.dumps(value))
+
+
+class Told:
+    """What one ansible-playbook said of its tasks."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.exit_code = -1
+        self.hosts: dict[str, dict[str, int]] | None = None
+        self.held = 0
+        self.changed: list[str] = []
+        self.last: dict[str, Any] = {}
+
+    def take(self, event: dict[str, Any]) -> Mapping[str, Any]:
+        """Note one event; return what is to be remembered."""
+        kind = event["event"]
+        if kind == "stats":
+            self.hosts = event["hosts"]
+            return {}
+        if kind in ("failed", "unreachable") and not event["ignored"]:
+            self.last = event
+        if kind == "ok" and event["action"] in ASSERTIONS:
+            self.held += 1
+        if event["changed"]:
+            self.changed.append(event["task"])
+        if "remember" in event and not isinstance(event["remember"], dict):
+            raise NotDone(f"{event['task']}: more than can be remembered")
+        return event.get("remember") or {}
+
+    def refusal(self) -> str:
+        """Return what the author's failing assertion says, where that is what ended the phase."""
+        ended = self.exit_code != 0 and self.last.get("event") == "failed" and self.last["action"] in ASSERTIONS
+        return (self.last["message"] or self.last["task"]) if ended else ""
+
+    def problem(self, *, assertion: bool, changes: bool) -> str:
+        """Return why the phase did not go well, or an empty text."""
+        if self.exit_code != 0 and self.last:
+            return f"{self.last['task']}: {self.last['message']}"
+        if self.exit_code != 0 or self.hosts is None:
+            return f"ansible-playbook ended with exit code {self.exit_code} and said no more; see the output"
+        tally = self.hosts.get(self.host)
+        if tally is None or set(self.hosts) != {self.host}:
+            return f"Ansible worked on {', '.join(sorted(self.hosts)) or 'no host'} and not on {self.host}"
+        if tally["failures"] or tally["unreachable"] or not tally["ok"]:
+            return f"no task went well on {self.host}" if not tally["ok"] else f"a task failed on {self.host}"
+        if assertion and not self.held:
+            return "no assertion was looked at, so nothing was checked"
+        if self.changed and not changes:
+            return f"{self.changed[0]}: a check must change nothing (set changed_when: false where it does not)"
+        return ""
+
+
+def unsafe_yaml(value: object) -> str:
+    """Return the value as YAML in which every text, keys apart, carries `!unsafe`.
+
+    ValueError for a key that is no plain name, and for text that no YAML can hold.
+    """
+    import yaml  # 20 ms, and only runs of Ansible need it
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, _data: object) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, data: Text) -> yaml.ScalarNode:
+        return dumper.represent_scalar("!unsafe", str(data), style='"')
+
+    Dumper.add_representer(Text, text)
+    return str(yaml.dump(_marked(value), Dumper=Dumper, width=1_000_000, sort_keys=False))
+
+
+class Text(str):
+    """A text that Ansible must take as it is."""
+
+    __slots__ = ()
+
+
+def _marked(value: object) -> object:
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str) or not re.fullmatch(r"[\w.:/@ +-]{1,200}", key):
+                raise ValueError(f"{str(key)[:100]!r} cannot be a key in a variable")
+        return {key: _marked(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_marked(inner) for inner in value]
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("a text with NUL or half a surrogate pair cannot be handed to Ansible")
+        return Text(value)
+    return value
