@@ -167,7 +167,7 @@ def _features(texts: Sequence[str], known: NgramFeatures | None) -> NgramFeature
     parts = (
         known.idf[: len(known.words)],
         np.full(len(words), unheard),
-        known.idf[len(known.words) :],
+        known.idf[len(known.words) + len(known.apart) :],
         np.full(len(pieces), unheard),
     )
-    return NgramFeatures([*known.words, *words], [*known.pieces, *pieces], np.concatenate(parts))
+    return NgramFeatures([*known.words, *words], [], [*known.pieces, *pieces], np.concatenate(parts))

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from classifier.estimator import ArticleClassifier, Weights
+from classifier.combination import Weights
+from classifier.estimator import ArticleClassifier
 from classifier.evidence import EvidenceRule
 from classifier.fasttext_model import FastTextError, FastTextModel
 from classifier.linear_model import LinearModel
 from classifier.text import Document, TextPipeline
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, GOLDEN = "manifest.json", "golden.json"
 _CONTENT = ("classifier.json", "linear.npz", "model.bin", "vocabulary.json")
 _FILES = (*_CONTENT, GOLDEN)
@@ -146,7 +147,7 @@ def _restored(contents: Mapping[str, bytes], binary: Path) -> ArticleClassifier:
     model.pipeline_ = model.pipeline = TextPipeline.from_dict(described["pipeline"])
     model.classes_ = np.asarray(classes)
     weights = described["weights"]
-    model.weights_ = Weights(**{**weights, "blend": tuple(weights["blend"])})
+    model.weights_ = Weights(**{**weights, "blend": tuple(weights["blend"]), "top": tuple(weights["top"])})
     model.rule_ = EvidenceRule.from_dict(described["rule"])
     model.report_ = described["report"]
     linear = {**described["linear"], "blend": tuple(described["linear"]["blend"])}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.estimator import ArticleClassifier
 from classifier.fasttext_model import FastTextModel
-from classifier.linear_model import LinearModel, _pieces, _tokens
+from classifier.linear_model import GAP, LinearModel, marked_tokens, pieces_within
 
 Parts = NDArray[np.float64]
 """One number for each token of a line, in order, and last what is there without any token (tokens + 1)."""
@@ -41,16 +41,22 @@ def contributions(model: ArticleClassifier, line: str, *, label: str, against: s
 def linear_parts(family: LinearModel, line: str, chosen: int, other: int) -> Parts:
     """The linear family's score of column `chosen` minus `other`, by tokens.
 
-    A feature that occurs several times is divided evenly among its occurrences, a word pair between its two words;
-    the subject's marked words are the subject's tokens once more.
+    A feature that occurs several times is divided evenly among its occurrences, a pair of words between the two; the
+    subject's marked words are the subject's tokens once more.
     """
-    tokens, features = _tokens(line), family.features_
-    count = len(line.split())
+    tokens, features = marked_tokens(line), family.features_
+    plain = line.split()
+    count = len(plain)
     owners = [*range(len(tokens) - count), *range(count)]  # marked words of the subject come first
     words, pieces = features.words.get, features.pieces.get
     found = [(words(token), i, i) for token, i in zip(tokens, owners, strict=True)]
     found += [(words(f"{one} {two}"), i, j) for (one, i), (two, j) in pairwise(zip(tokens, owners, strict=True))]
-    found += [(pieces(piece), i, i) for token, i in zip(tokens, owners, strict=True) for piece in _pieces(token)]
+    found += [
+        (features.apart.get(f"{plain[i]}{GAP}{plain[i + gap]}"), i, i + gap)
+        for gap in (2, 3)
+        for i in range(count - gap)
+    ]
+    found += [(pieces(piece), i, i) for token, i in zip(tokens, owners, strict=True) for piece in pieces_within(token)]
     occurrences = np.array([row for row in found if row[0] is not None], dtype=np.int64).reshape(-1, 3)
     parts = np.zeros(count + 1)
     parts[-1] = family.intercept_[chosen] - family.intercept_[other]

@@ -66,11 +66,11 @@ class Counts:
 
 
 def count(lines: Sequence[str], vocabulary: Collection[str]) -> Counts:
-    """Tokens, words (they begin with a letter or digit and are no plain number) and known words of clean lines."""
+    """Tokens, words (they begin with a letter or digit and hold a letter) and known words of clean lines."""
     rows = np.empty((len(lines), 3), dtype=np.int64)
     for row, line in zip(rows, lines, strict=True):
         tokens = line.split()
-        words = [token for token in tokens if token[0].isalnum() and not token.isdigit()]
+        words = [token for token in tokens if token[0].isalpha() or (token[0].isalnum() and token.islower())]
         row[:] = len(tokens), len(words), sum(map(vocabulary.__contains__, words))
     return Counts(*rows.T)
 

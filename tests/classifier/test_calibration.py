@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from classifier.calibration import calibration_error, folds, log_loss, logistic, pool, pool_weights, softmax
+from classifier.calibration import (
+    calibrate_top,
+    calibration_error,
+    folds,
+    log_loss,
+    logistic,
+    pool,
+    pool_weights,
+    softmax,
+    top_calibration,
+)
 
 
 def _scores(*, rows: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,3 +95,35 @@ def test_calibration_error_is_the_gap_between_promise_and_truth() -> None:
     assert calibration_error(probabilities, np.arange(1000) < 900) == pytest.approx(0, abs=1e-9)
     assert calibration_error(probabilities, np.arange(1000) < 600) == pytest.approx(0.3)
     assert calibration_error(np.array([1.0]), np.array([True])) == 0
+
+
+def test_the_curve_mends_what_one_factor_cannot() -> None:
+    rng = np.random.default_rng(3)
+    top = rng.uniform(0.05, 0.999, size=20_000)
+    # Overconfident at the upper end, timid at the lower.
+    truth = 1 / (1 + np.exp(-(0.6 * np.log(top / (1 - top)) + 0.1)))
+    right = rng.random(len(top)) < truth
+    curve = top_calibration(top, right)
+    others = rng.dirichlet(np.ones(4), size=len(top)) * (1 - top)[:, None]
+    probabilities = np.column_stack([top, others])
+    clear = probabilities.argmax(axis=1) == 0
+    mended = calibrate_top(probabilities[clear], curve)
+    assert calibration_error(top[clear], right[clear]) > 0.06
+    assert calibration_error(mended.max(axis=1), right[clear]) < 0.015
+    assert mended.sum(axis=1) == pytest.approx(1)
+    assert (mended.argmax(axis=1) == 0).all()
+    assert mended[:, 1:] / (1 - mended[:, :1]) == pytest.approx(others[clear] / (1 - top[clear])[:, None])
+
+
+def test_few_rows_leave_probabilities_nearly_as_they_are() -> None:
+    curve = top_calibration(np.array([0.9, 0.8]), np.array([True, True]))
+    assert calibrate_top(np.array([[0.9, 0.1]]), curve)[0, 0] == pytest.approx(0.9, abs=0.06)
+
+
+@pytest.mark.parametrize("row", [[1.0, 0.0, 0.0], [0.4, 0.35, 0.25], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
+def test_no_curve_takes_the_first_place_away(row: list[float]) -> None:
+    for curve in ((0.0, 0.0, -9.0), (0.0, 0.0, 9.0), (5.0, 0.0, 0.0), (0.0, 5.0, -5.0)):
+        mended = calibrate_top(np.array([row]), curve)[0]
+        assert mended[0] == mended.max()
+        assert mended.sum() == pytest.approx(1)
+        assert (mended >= 0).all()

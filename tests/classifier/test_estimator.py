@@ -45,8 +45,9 @@ def test_rankings_agree_with_probabilities(fitted: ArticleClassifier) -> None:
     for row, label, ranking in zip(probabilities, fitted.predict(UNSEEN), fitted.rank(UNSEEN, k=3), strict=True):
         assert ranking.matches[0].label == label
         assert [match.probability for match in ranking.matches] == sorted(row, reverse=True)[:3]
-        expected = round(ranking.matches[0].probability * ranking.evidence.in_scope, 6)
-        assert ranking.score == (expected if ranking.evidence.sufficient else 0)
+        odds = ranking.evidence.in_scope * 0.97 / (1 - ranking.evidence.in_scope + 1e-12) / 0.03
+        expected = ranking.matches[0].probability * odds / (1 + odds)
+        assert ranking.score == pytest.approx(expected if ranking.evidence.sufficient else 0, abs=2e-6)
     assert len(fitted.rank(UNSEEN[:1], k=100)[0].matches) == len(ARTICLES)
     assert fitted.rank([]) == []
 

@@ -28,11 +28,20 @@ def test_word_features_are_those_of_scikit_learn() -> None:
 
 def test_piece_features_are_those_of_scikit_learn() -> None:
     features = NgramFeatures.learn(PLAIN, min_rows=1, most=10**6)
-    ours = features.transform(PLAIN)[:, len(features.words) :].toarray()
-    vocabulary = {piece: i - len(features.words) for piece, i in features.pieces.items()}
+    first = len(features.words) + len(features.apart)
+    ours = features.transform(PLAIN)[:, first:].toarray()
+    vocabulary = {piece: i - first for piece, i in features.pieces.items()}
     theirs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, vocabulary=vocabulary)
     expected = theirs.fit_transform(PLAIN).toarray()
     assert ours == pytest.approx(expected, abs=1e-5)
+
+
+def test_words_with_one_or_two_between_them_are_features_of_half_the_length() -> None:
+    lines = ["please reset my password", "reset the old password", "reset password"]
+    features = NgramFeatures.learn(lines, min_rows=2, most=10**6)
+    assert list(features.apart) == ["reset\u2026password"]
+    column = len(features.words)
+    assert features.transform(lines)[:, column].toarray().ravel() == pytest.approx([0.5, 0.5, 0.0])
 
 
 def test_a_word_counts_for_more_in_the_subject() -> None:
@@ -47,7 +56,7 @@ def test_the_rarest_features_go_first_and_single_words_last(monkeypatch: pytest.
     full = NgramFeatures.learn(LINES, min_rows=1, most=10**6)
     single = {word for word in full.words if " " not in word}
     few = NgramFeatures.learn(LINES, min_rows=1, most=len(single) + 300)
-    assert len(few.words) + len(few.pieces) == len(few.idf) == len(single) + 300
+    assert len(few.words) + len(few.apart) + len(few.pieces) == len(few.idf) == len(single) + 300
     assert single <= set(few.words)
     assert list(few.pieces) == sorted(few.pieces)
     assert few.idf[len(few.words) :].max() < full.idf[len(full.words) :].max()
@@ -111,7 +120,7 @@ def test_what_is_stored_answers_as_what_was_fitted(model: LinearModel) -> None:
 
 def test_arrays_of_another_model_are_refused(model: LinearModel) -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        LinearModel().restore(model.arrays(), {"words": ["a"], "pieces": []}, model.classes_.tolist())
+        LinearModel().restore(model.arrays(), {"words": ["a"], "apart": [], "pieces": []}, model.classes_.tolist())
 
 
 def test_a_word_without_end_costs_no_more_than_its_first_letters(model: LinearModel) -> None:

@@ -82,6 +82,13 @@ def test_a_megabyte_of_anything_takes_bounded_time(text: str) -> None:
         ("", "__label__root </s>", "_ _ label _ _ root < / s >"),
         ("", "Straße naïve", "strasse naïve"),
         ("", "\x00\ud800a\x07b", "a b"),
+        (
+            "",
+            "Job_593 failed on srv_12_3 at 09/11/2016 11:18:00.",
+            "job_593 failed on srv_12_3 at 09/11/2016 11:18:00 .",
+        ),
+        ("", "disk_free is 2%, 1.5GB of 10.0.0.1: x_", "disk _ free is 2 % , 1.5 gb of 10.0.0.1 : x _"),
+        ("", "会議室_12 10:30 から", "会 議 室 _12 10:30 か ら"),
     ],
 )
 def test_a_line_is_what_one_would_expect(subject: str, body: str, line: str) -> None:
@@ -159,6 +166,11 @@ def test_a_pipeline_survives_its_dictionary() -> None:
 def test_unknown_options_are_refused_with_the_choices(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TextPipeline.from_dict({**TextPipeline().as_dict(), **options})
+
+
+def test_a_model_of_other_text_rules_is_refused() -> None:
+    with pytest.raises(ValueError, match="train a new model"):
+        TextPipeline.from_dict({**TextPipeline().as_dict(), "version": "1"})
 
 
 def test_a_pipeline_of_a_newer_version_is_refused() -> None:

@@ -30,7 +30,7 @@ def gate(serving: Serving, *, pool: Iterable[Runbook], articles: Mapping[str, Of
     return routing.gate(
         text=_digest(model.pipeline_.as_dict(), "text"),
         model=serving.digest,
-        calibrator=_digest(asdict(model.weights_), "calibration", "estimator"),
+        calibrator=_digest(asdict(model.weights_), "calibration", "combination", "estimator"),
         evidence=_digest(model.rule_.as_dict(), "evidence"),
         labels=[str(label) for label in model.classes_],
         articles=articles,
