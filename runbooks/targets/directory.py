@@ -106,6 +106,11 @@ class SqliteDirectory:
         """Let go of the connection."""
         self._connection.close()
 
+    def look(self) -> str:
+        """Say in words what there is."""
+        (accounts,) = self._connection.execute("SELECT count(*) FROM accounts").fetchone()
+        return f"a file with {accounts} accounts"
+
     def account(self, uid: str) -> Account | None:
         """Return the account of exactly this uid."""
         row = self._connection.execute("SELECT * FROM accounts WHERE uid = ?", (uid,)).fetchone()
