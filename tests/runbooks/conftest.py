@@ -17,6 +17,7 @@ from runbooks.targets import directory as directories
 from runbooks.targets import journal as journals
 from runbooks.targets.directory import Account, Group, Policy, SqliteDirectory
 from runbooks.targets.journal import Journal
+from tests.runbooks import slapd
 
 HERE = Path(__file__).parent
 LOCKED: Mapping[str, Any] = {"locked": True, "lock_reason": "failed_logins"}
@@ -75,6 +76,15 @@ def journal(journal_path: Path) -> Iterator[Journal]:
     opened = Journal(journal_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def ldap_server() -> Iterator[slapd.Slapd]:
+    """A real LDAP server, fresh for each test."""
+    if slapd.slapd() is None:
+        pytest.skip("no slapd: apt-get install slapd")
+    with slapd.running() as server:
+        yield server
 
 
 @pytest.fixture
