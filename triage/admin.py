@@ -11,7 +11,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from triage import bell, intake, lifecycle
+from triage import bell, intake, lifecycle, targets
 from triage.models import Article, Customer, Membership, Person, RunbookState, Source, SourceMapping, Target
 
 admin.site.site_header = admin.site.site_title = "Triage settings"
@@ -77,6 +77,15 @@ class TargetForm(SecretForm):
     class Meta:
         model = Target
         fields = ("customer", "key", "kind")
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse settings that could not work, with what to mend and without repeating any of them."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        settings = cleaned.get("new_secret") or self.instance.settings
+        trouble = targets.trouble_with(cleaned.get("kind", ""), settings) if settings else ""
+        if trouble:
+            self.add_error("new_secret", trouble)
+        return cleaned
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here

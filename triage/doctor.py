@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
             ("models", _models),
             ("certificates", _certificates),
             ("workers", _workers),
+            ("targets", _targets),
             ("runbooks", _runbooks),
         ]
         findings += [_look(part, look) for part, look in looks]
@@ -161,3 +162,18 @@ def _runbooks() -> str:
         raise Bad(f"{named}. All of it: triage runbook check")
     own = len(registry.RUNBOOKS) - len(registry.SHIPPED)
     return f"{len(registry.SHIPPED)} shipped, {own} of your own"
+
+
+def _targets() -> str:
+    from triage import targets
+    from triage.models import Target
+
+    said, amiss = [], []
+    for target in Target.objects.order_by("pk"):
+        try:
+            said.append(targets.look(target))
+        except Exception as error:  # noqa: BLE001 - one target that is amiss must not hide another
+            amiss.append(f"{target.key}: {str(error) or type(error).__name__}")
+    if amiss:
+        raise Bad("; ".join(amiss))
+    return "; ".join(said) or "none set up"

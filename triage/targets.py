@@ -1,12 +1,17 @@
 """Which target a runbook works on at a customer, and how to reach it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import closing
 
 from runbooks.base import Runbook
-from runbooks.targets.directory import SqliteDirectory
+from runbooks.targets import OpenDirectory, TargetError, open_directory
+from runbooks.targets.ldap_names import NameBook
 from triage.models import Customer, Target, Ticket
+
+_books: dict[int, tuple[str, NameBook]] = {}
+"""The names of each large directory, kept for all lookups of this process: target -> digest of its settings, names."""
 
 
 def target_for(customer: Customer, runbook: Runbook) -> Target | None:
@@ -16,13 +21,51 @@ def target_for(customer: Customer, runbook: Runbook) -> Target | None:
 
 
 def settings_of(target: Target) -> Mapping[str, str]:
-    """Connection and credentials in plain, for handing to a runner's child process only."""
-    return {str(name): str(value) for name, value in json.loads(target.settings or "{}").items()}
+    """Connection and credentials in plain, for handing to a runner's child process only; lists and such as JSON."""
+    return _plain(json.loads(target.settings or "{}"))
 
 
-def directory(target: Target) -> SqliteDirectory | None:
-    """A client for looking up accounts, where the target is a directory; the caller closes it."""
-    return SqliteDirectory(Path(settings_of(target)["path"])) if target.kind == "directory" else None
+def directory(target: Target) -> OpenDirectory | None:
+    """A client for looking up accounts, where the target is a directory of either make; the caller closes it.
+
+    Raises TargetError where it cannot be reached or its settings do not fit.
+    """
+    if target.kind != "directory":
+        return None
+    digest = hashlib.sha256((target.settings or "").encode()).hexdigest()
+    if _books.get(target.pk, ("",))[0] != digest:
+        _books[target.pk] = digest, NameBook()
+    return open_directory(settings_of(target), names=_books[target.pk][1])
+
+
+def trouble_with(kind: str, settings: str) -> str:
+    """What is wrong with a target's settings as they are to be stored, as a sentence; empty where nothing is.
+
+    Only what can be known without reaching it; no value of the settings is repeated.
+    """
+    try:
+        given = json.loads(settings)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        return 'The settings must be one JSON object, such as {"url": "ldaps://directory.example.org"}.'
+    if kind == "directory" and "url" in given:
+        from runbooks.targets import ldap_settings
+
+        try:
+            ldap_settings.read(_plain(given))
+        except TargetError as error:
+            return f"{error}."
+    return ""
+
+
+def look(target: Target) -> str:
+    """Reach the target as a run would, where it can be reached without doing anything, and say what was found."""
+    client = directory(target)
+    if client is None:
+        return f"{target.key}: {target.kind}"
+    with closing(client):
+        return f"{target.key}: {client.look()}"
 
 
 def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket) -> str:
@@ -35,3 +78,7 @@ def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket
         if parameter.kind == "account" and parameters.get(parameter.name):
             return parameters[parameter.name]
     return f"alert {ticket.storm_key[:16]}" if ticket.actor == Ticket.Actor.MACHINE else f"ticket {ticket.pk}"
+
+
+def _plain(given: Mapping[str, object]) -> dict[str, str]:
+    return {str(name): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}

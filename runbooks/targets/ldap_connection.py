@@ -203,14 +203,14 @@ class Connection:
             raise_exceptions=True,
             receive_timeout=settings.answer_seconds,
         )
-        connection.open(read_server_info=False)
         try:
+            connection.open(read_server_info=False)
             if settings.encrypted and not settings.tls_at_once:
                 connection.start_tls(read_server_info=False)
             self._check_tls(connection)
             connection.bind(read_server_info=False)
         except BaseException:
-            connection.strategy.close()
+            _hang_up(connection)
             raise
         return connection
 
@@ -244,12 +244,20 @@ class Connection:
     def _drop(self) -> None:
         opened, self._open = self._open, None
         if opened is not None:
-            with suppress(exceptions.LDAPException, OSError):
-                opened.strategy.close()
+            _hang_up(opened)
 
 
 class _Lost(TargetError):
     """The connection is gone."""
+
+
+def _hang_up(connection: ldap3.Connection) -> None:
+    """Close the socket, without a word to the server; the library forgets one that never came to be connected."""
+    opened = connection.socket
+    with suppress(exceptions.LDAPException, OSError):
+        connection.strategy.close()
+    if opened is not None:
+        opened.close()
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

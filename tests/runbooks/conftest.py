@@ -81,10 +81,7 @@ def journal(journal_path: Path) -> Iterator[Journal]:
 @pytest.fixture
 def ldap_server() -> Iterator[slapd.Slapd]:
     """A real LDAP server, fresh for each test."""
-    if slapd.slapd() is None:
-        pytest.skip("no slapd: apt-get install slapd")
-    with slapd.running() as server:
-        yield server
+    yield from slapd.fresh()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -249,6 +250,14 @@ def group(name: str) -> str:
 def slapd() -> str | None:
     """The server's program, or None where it is not installed."""
     return shutil.which("slapd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def fresh() -> Iterator[Slapd]:
+    """A server for one test, which is skipped where there is none."""
+    if slapd() is None:
+        pytest.skip("no slapd: apt-get install slapd")
+    with running() as server:
+        yield server
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
 from runbooks.targets import OpenDirectory, TargetError, open_directory
+from runbooks.targets.accounts import Account
 from runbooks.targets.ldap_names import NameBook
 from tests.runbooks.slapd import OPEN, PEOPLE, Slapd, group, person
 
@@ -74,15 +76,15 @@ def test_no_privileged_account_and_no_closed_group_is_ever_changed(
 ) -> None:
     for uid in ("p.admin", "n.ested", "p.riv"):
         for change in (
-            lambda uid=uid: directory.unlock(uid, run_id="r"),
-            lambda uid=uid: directory.lock(uid, reason="failed_logins", run_id="r"),
-            lambda uid=uid: directory.set_quota(uid, 99, run_id="r"),
-            lambda uid=uid: directory.restore_quota(uid, 99, run_id="r"),
-            lambda uid=uid: directory.add_to_group(uid, "VPN Users", run_id="r"),
-            lambda uid=uid: directory.remove_from_group(uid, "VPN Users", run_id="r"),
+            partial(directory.unlock, uid),
+            partial(directory.lock, uid, reason="failed_logins"),
+            partial(directory.set_quota, uid, 99),
+            partial(directory.restore_quota, uid, 99),
+            partial(directory.add_to_group, uid, "VPN Users"),
+            partial(directory.remove_from_group, uid, "VPN Users"),
         ):
             with pytest.raises(TargetError, match="privileged"):
-                change()
+                change(run_id="r")
     for name in ("Domain Admins", "Operators", "Payroll", "Back Door"):
         with pytest.raises(TargetError, match="can't be changed by a runbook"):
             directory.add_to_group("bjones", name, run_id="r")
@@ -103,9 +105,7 @@ def test_each_change_is_made_once_however_often_it_is_asked_for(directory: OpenD
         directory.remove_from_group("j.smith", "VPN Users", run_id="r4")
         directory.restore_quota("j.smith", 10_240, run_id="r5")
     assert len(ldap_server.changes()) == 5
-    assert directory.known("j.smith") == directory.known("j.smith").__class__(
-        "j.smith", "Jane Smith", "j.smith@corp.example"
-    )
+    assert directory.known("j.smith") == Account("j.smith", "Jane Smith", "j.smith@corp.example")
 
 
 def test_unlocking_forgets_the_failures_and_locking_again_puts_the_very_lock_back(
@@ -219,14 +219,14 @@ def test_a_name_made_to_mean_more_finds_nobody_and_changes_nothing(
     for name in HOSTILE:
         assert directory.account(name) is None
         for change in (
-            lambda name=name: directory.unlock(name, run_id="r"),
-            lambda name=name: directory.set_quota(name, 99, run_id="r"),
-            lambda name=name: directory.add_to_group(name, "VPN Users", run_id="r"),
-            lambda name=name: directory.add_to_group("j.smith", name, run_id="r"),
-            lambda name=name: directory.remove_from_group("m.muster", f"VPN Users){name}", run_id="r"),
+            partial(directory.unlock, name),
+            partial(directory.set_quota, name, 99),
+            partial(directory.add_to_group, name, "VPN Users"),
+            partial(directory.add_to_group, "j.smith", name),
+            partial(directory.remove_from_group, "m.muster", f"VPN Users){name}"),
         ):
             with pytest.raises(TargetError, match="has no (account|group)"):
-                change()
+                change(run_id="r")
     assert ldap_server.changes() == []
 
 

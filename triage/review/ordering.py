@@ -8,8 +8,7 @@ from django.db.models import F
 
 from runbooks.base import Runbook
 from runbooks.parameters import Extraction, validate
-from runbooks.targets import TargetError
-from runbooks.targets.directory import SqliteDirectory
+from runbooks.targets import OpenDirectory, TargetError
 from triage import approvals, automation
 from triage.models import Decision, Mode, Person, Run, Target, Ticket
 from triage.queries.log import name_of
@@ -80,14 +79,14 @@ def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Targe
 
 
 @contextmanager
-def opened(target: Target | None) -> Iterator[SqliteDirectory | None]:
+def opened(target: Target | None) -> Iterator[OpenDirectory | None]:
     """A client of the target where it is a directory; raises ReviewRefused where it cannot be reached."""
+    client = None
     try:
         client = directory(target) if target else None
+        yield client
     except (TargetError, KeyError) as error:
         raise ReviewRefused(f"The target cannot be reached: {error}. Look at its settings.") from error
-    try:
-        yield client
     finally:
         if client:
             client.close()
