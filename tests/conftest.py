@@ -8,7 +8,7 @@ from pathlib import Path
 # the home must be set before Django's settings are read: a test never touches the person's own installation
 _HOME = tempfile.TemporaryDirectory(prefix="triage-tests-", ignore_cleanup_errors=True)
 os.environ["TRIAGE_HOME"] = _HOME.name
-for name in ("TRIAGE_DATABASE_URL", "TRIAGE_BROKER_URL", "TRIAGE_LAKE_ENDPOINT"):
+for name in ("TRIAGE_DATABASE_URL", "TRIAGE_BROKER_URL", "TRIAGE_LAKE_ENDPOINT", "TRIAGE_RUNBOOKS"):
     os.environ.pop(name, None)
 # named here and not in pyproject.toml: pytest-django would read the settings before this file sets the home
 os.environ["DJANGO_SETTINGS_MODULE"] = "triage.settings"

@@ -188,16 +188,17 @@ def _excerpt(parameter: Parameter, value: str, ticket: Ticket, client: Directory
     """The words around the place where the value was found, as they may be shown; empty where it is not literal."""
     text = mentions.clean(f"{ticket.subject}\n{ticket.body}")
     if parameter.kind == "size_mb":
-        sizes = (found for found in re.finditer(r"[0-9][0-9.,]{0,9} ?\w{1,12}", text))
-        at = next((found.start() for found in sizes if mentions.sizes(found[0]) == (int(value),)), -1)
+        sizes = re.finditer(r"[0-9][0-9.,]{0,9} ?\w{1,12}", text)
+        found = next((size.span() for size in sizes if mentions.sizes(size[0]) == (int(value),)), None)
     else:
         account = client.account(value) if client and parameter.kind == "account" else None
-        names = [value, account.mail, account.display_name] if account else [value]
-        places = [text.casefold().find(name.casefold()) for name in names if name]
-        at = next((place for place in places if place >= 0), -1)
-    if at < 0:
+        # The longest first: a uid may be a part of the address beside it.
+        names = sorted([value, account.mail, account.display_name] if account else [value], key=len, reverse=True)
+        places = (re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in names if name)
+        found = next((place.span() for place in places if place), None)
+    if found is None:
         return ""
-    cut = text[max(0, at - AROUND) : at + len(value) + AROUND]
+    cut = text[max(0, found[0] - AROUND) : found[1] + AROUND]
     return "".join(c if c.isprintable() else "?" for c in cut)
 
 
@@ -229,8 +230,7 @@ def _shown(target: Target | None, extraction: Extraction, runbook: Runbook, tick
 
 def _decided(ticket: Ticket, customer: Customer, runbook: Runbook, *, at: datetime) -> Decided:
     """By the very code that decides tickets, with no claim on the ticket."""
-    # Apart: a text that kills its reader takes no command along.
-    claim = Claim(id=uuid.uuid4(), customer=customer, tickets=[ticket], apart=True)
+    claim = Claim(id=uuid.uuid4(), customer=customer, tickets=[ticket], apart=ticket.attempts > 0)
     try:
         said = answers.ask(claim, at=at)
     except (answers.TryAgain, answers.Hold) as error:
