@@ -1,4 +1,4 @@
-"""Ends every process on this host that carries a run's mark. Sent to the host by ssh; any Python 3, nothing else."""
+"""Ends every process on this host that a run's tasks started. Sent to the host by ssh; any Python 3, nothing else."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import signal
 import sys
 import time
 from pathlib import Path
+
+MARK = "TRIAGE_TASK"
+"""Carried by what tasks start, and not by the run itself: the host may be the very machine that the run is led from."""
 
 
 def marked(mark: bytes) -> list[int]:
@@ -23,7 +26,7 @@ def main(run_id: str) -> None:
     """Stop them all first, so that none can start another meanwhile, then kill; until none was seen for a while."""
     quiet = 0
     while quiet < 4:
-        living = marked(b"TRIAGE_RUN=" + run_id.encode())
+        living = marked(f"{MARK}={run_id}".encode())
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in living:
                 with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runbooks import files, process, rules, scratch
+from runbooks import files, process, rules, scratch, sweep
 from runbooks import parameters as values
 from runbooks.base import Runbook
 from runbooks.files import Changed, FolderError
@@ -33,7 +33,7 @@ HOST = "host"
 
 PLUGINS = Path(__file__).with_name("ansible_plugins")
 _PHASES = Path(__file__).with_name("ansible_phases")
-_SWEEP = Path(process.__file__).with_name("sweep.py")
+_SWEEP = Path(sweep.__file__)
 _RAM = Path("/dev/shm")  # noqa: S108 - only folders made by mkdtemp, mode 0700, lie there
 
 
@@ -153,7 +153,7 @@ def _prepare(folder: Path, runbook: Runbook, settings: HostSettings, name: str) 
             "name": f"{runbook.title}: {phase.replace('_', '-')}",
             "hosts": "all",
             "gather_facts": False,
-            "environment": {process.MARK: "{{ run_id }}"},
+            "environment": {process.MARK: "{{ run_id }}", sweep.MARK: "{{ run_id }}"},
             "tasks": [{"ansible.builtin.import_role": {"name": runbook.key, "tasks_from": phase}}],
         }
         if (role / "tasks" / f"{phase}.yml").exists():

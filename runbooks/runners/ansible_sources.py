@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +33,7 @@ CLOSED_MODULES = {
 }
 ASSERTIONS = ("assert", "fail")
 BLOCKS = ("block", "rescue", "always")
+_SECRETS = re.compile(r"(?<![\w/])secrets(?![\w/])")
 
 
 class AnsibleSettings(BaseModel):
@@ -129,5 +131,5 @@ def _task(task: dict[str, Any]) -> Iterator[str]:
             for variable in value:
                 if str(variable).startswith("ansible_"):
                     yield f"{name}: {variable} may not be set: the target decides how its host is reached"
-    if "secrets" in json.dumps(own, default=str) and task.get("no_log") is not True:
+    if _SECRETS.search(json.dumps(own, default=str)) and task.get("no_log") is not True:
         yield f"{name}: uses secrets: add no_log: true"

@@ -82,10 +82,11 @@ class Folder(_Frozen):
 
 
 class Log(_Frozen):
-    """A log that may be rotated: its logrotate configuration and the file that this rotates."""
+    """A log that may be rotated: its logrotate configuration, the file that this rotates, logrotate's own notes."""
 
     config: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
     file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
+    state: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)] = "/var/lib/logrotate/status"
 
 
 class Processes(_Frozen):
