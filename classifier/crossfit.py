@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from classifier.calibration import Scores
 from classifier.evidence import Counts, count
-from classifier.fasttext_model import FastTextModel
+from classifier.fasttext_model import FastTextModel, Vectors
 from classifier.linear_model import LinearModel
 
 Rows = NDArray[np.intp]
@@ -36,7 +36,7 @@ class Trainer:
     """Fits copies of both families on chosen rows, with two `jobs` side by side: both libraries release the lock.
 
     All linear fits follow one another on one thread (their random numbers are the process's own), all fastText fits
-    on another, so that results do not depend on `jobs`.
+    on another, so that results do not depend on `jobs`. `vectors` are what fastText starts from.
     """
 
     lines: Sequence[str]
@@ -44,12 +44,13 @@ class Trainer:
     linear: LinearModel
     fasttext: FastTextModel
     jobs: int
+    vectors: Vectors | None = None
 
     def final(self) -> tuple[LinearModel, FastTextModel]:
         """Both families trained on all rows."""
         return self._side_by_side(
             lambda: clone(self.linear).fit(self.lines, self.labels),
-            lambda: clone(self.fasttext).fit(self.lines, self.labels),
+            lambda: clone(self.fasttext).fit(self.lines, self.labels, vectors=self.vectors),
         )
 
     def unseen(self, splits: Sequence[tuple[Rows, Rows]]) -> list[Unseen]:
@@ -63,13 +64,20 @@ class Trainer:
             for (parts, counts), scores in zip(linear, fasttext, strict=True)
         ]
 
+    def fasttext_again(self, unseen: Sequence[Unseen], splits: Sequence[tuple[Rows, Rows]]) -> list[Unseen]:
+        """The same with fastText's scores made anew."""
+        return [
+            replace(one, members=(*one.members[:2], self._by_fasttext(*split)))
+            for one, split in zip(unseen, splits, strict=True)
+        ]
+
     def _by_linear(self, training: Rows, rows: Rows) -> tuple[Parts, Counts]:
         model = clone(self.linear).fit(self._lines(training), self.labels[training])
         lines = self._lines(rows)
         return model.part_functions(lines), count(lines, model.features_.words)
 
     def _by_fasttext(self, training: Rows, rows: Rows) -> Scores:
-        model = clone(self.fasttext).fit(self._lines(training), self.labels[training])
+        model = clone(self.fasttext).fit(self._lines(training), self.labels[training], vectors=self.vectors)
         return np.asarray(model.decision_function(self._lines(rows)), dtype=np.float64)
 
     def _lines(self, rows: Rows) -> list[str]:

@@ -114,10 +114,10 @@ def test_a_file_that_is_no_model_is_refused(model: FastTextModel, tmp_path: Path
 def test_what_is_chosen_by_size_keeps_the_file_small() -> None:
     for rows, characters in ((10, 100), (4_000, 200_000), (15_000, 600_000), (200_000, 50_000_000)):
         chosen = profile(rows=rows, characters=characters)
-        assert chosen["buckets"] * chosen["dimensions"] * 4 <= 21_000_000
+        assert chosen.buckets * chosen.dimensions * 4 <= 21_000_000
     few, many = profile(rows=1_000, characters=50_000), profile(rows=100_000, characters=5_000_000)
-    assert few["epochs"] > many["epochs"]
-    assert few["buckets"] < many["buckets"]
+    assert few.epochs > many.epochs
+    assert few.buckets < many.buckets
 
 
 def test_a_vocabulary_of_identifiers_does_not_blow_up_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
