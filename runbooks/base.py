@@ -1,12 +1,11 @@
 """What a runbook is: its typed description, checked when it is made, and the digests that certificates hang on."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
@@ -132,16 +131,6 @@ class Runbook(_Frozen):
     target_kind: Name
     limits: Limits = Limits()
     resources: Resources = Resources()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_entry(cls, given: Any) -> Any:
-        """The former way of naming the steps, by their module."""
-        if isinstance(given, dict) and "entry" in given:
-            entry = given.pop("entry")
-            found = importlib.util.find_spec(entry)
-            given["folder"] = Path(found.origin).parent if found and found.origin else Path("/nowhere")
-        return given
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Runbook":

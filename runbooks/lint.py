@@ -6,7 +6,7 @@ most often. An error keeps `triage runbook check` from passing, a warning is for
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from runbooks import files
 from runbooks.base import Runbook
 from runbooks.files import DEFINITION
 from runbooks.source import NEEDED, PHASES, STEPS
+from runbooks.targets.accounts import Directory
+from runbooks.targets.journal import Journal
 
 Severity = Literal["error", "warning"]
 FEW = 20
@@ -35,6 +37,9 @@ UNPACKERS = (
     "yaml.unsafe_load",
 )
 STARTERS = ("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen")
+CLIENTS: Mapping[str, type] = {"directory": Directory, "journal": Journal}
+"""What steps see of a target, by its kind."""
+
 STATEMENTS = ("execute", "executemany", "executescript")
 
 
@@ -58,7 +63,7 @@ def check(runbook: Runbook) -> list[Finding]:
     if runbook.runner == "python":
         path = runbook.folder / STEPS
         tree = ast.parse(files.verified(runbook.folder, runbook.steps.digests)[STEPS])
-        told = sorted({*_calls(tree), *_shape(tree, runbook)})
+        told = sorted({*_calls(tree), *_shape(tree, runbook), *_names(tree, runbook)})
         found += [Finding(path, line, severity, message) for line, severity, message in told]
     return found
 
@@ -166,6 +171,39 @@ def _shape(tree: ast.Module, runbook: Runbook) -> Iterator[Told]:
                 "warning",
                 "this runs when the file is loaded, before the pre-check: move it into a phase",
             )
+
+
+def _names(tree: ast.Module, runbook: Runbook) -> Iterator[Told]:
+    """Parameters and parts of the target that are asked for under a name that they do not have."""
+    phases = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in PHASES]
+    contexts = {"context", *(argument.arg for phase in phases for argument in phase.args.args)}
+    known = {parameter.name for parameter in runbook.parameters}
+    client = CLIENTS.get(runbook.target_kind)
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.expr)):
+        name = _parameter(node, contexts)
+        if name is not None and name not in known:
+            has = f"; there is {', '.join(sorted(known))}" if known else ""
+            yield node.lineno, "error", f"the runbook has no parameter {name!r}{has}"
+        if not isinstance(node, ast.Attribute) or client is None or hasattr(client, node.attr):
+            continue
+        target = node.value
+        if isinstance(target, ast.Attribute) and target.attr == "target" and _is_name(target.value, contexts):
+            there = ", ".join(sorted(part for part in vars(client) if not part.startswith("_")))
+            yield node.lineno, "error", f"a {runbook.target_kind} has no {node.attr!r}; there is {there}"
+
+
+def _parameter(node: ast.expr, contexts: set[str]) -> str | None:
+    """The parameter that `context.text("x")`, `context.number("x")` or `context.parameters["x"]` asks for."""
+    asked: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("text", "number"):
+        asked = _first(node) if _is_name(node.func.value, contexts) else None
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "parameters":
+        asked = node.slice if _is_name(node.value.value, contexts) else None
+    return asked.value if isinstance(asked, ast.Constant) and isinstance(asked.value, str) else None
+
+
+def _is_name(node: ast.expr, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _can_say_no(function: ast.FunctionDef) -> bool:

@@ -42,7 +42,8 @@ def from_setting(setting: str) -> Iterator[Place]:
 
 def from_packages() -> Iterator[Place]:
     """Yield the runbook folders of installed packages; one that fails is a problem and stops no other."""
-    for point in metadata.entry_points(group=GROUP):
+    # By name, so that of two that claim one key the same one has it in every process.
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: (point.value, point.name)):
         try:
             paths = _package(point)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a package's own code may raise anything

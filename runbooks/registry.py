@@ -4,7 +4,6 @@ A shipped runbook that does not hold together stops the start. One of an operato
 others go on, and `troubles` says what is wrong with it.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +17,6 @@ from runbooks.files import DEFINITION
 from runbooks.places import Place
 
 LIBRARY = Path(__file__).parent / "library"
-FOLDERS: tuple[str, ...] = ()
 
 
 class RegistryError(ValueError):
@@ -32,14 +30,6 @@ class Trouble:
     folder: Path
     key: str
     problems: tuple[str, ...]
-
-
-def described_in(folder: str) -> Runbook:
-    """Return the RUNBOOK that a folder's package describes; RegistryError when there is none."""
-    found = getattr(importlib.import_module(folder), "RUNBOOK", None)
-    if not isinstance(found, Runbook):
-        raise RegistryError(f"{folder}: its __init__.py must set RUNBOOK to a Runbook")
-    return found
 
 
 def registered(runbooks: Iterable[Runbook]) -> Mapping[str, Runbook]:
@@ -61,7 +51,6 @@ def _shipped() -> Iterator[Runbook]:
     for path in sorted(LIBRARY.iterdir()):
         if (path / DEFINITION).exists():
             yield definition.read(path)
-    yield from map(described_in, FOLDERS)
 
 
 SHIPPED: Mapping[str, Runbook] = registered(_shipped())

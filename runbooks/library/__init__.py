@@ -1,1 +1,1 @@
-"""The shipped runbooks, one folder each: `runbook.toml` says what it is, `steps.py` what it does."""
+"""The shipped runbooks, one folder each: `runbook.toml` says what it is, the files beside it what it does."""

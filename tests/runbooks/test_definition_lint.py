@@ -1,5 +1,7 @@
 """What is found in steps by reading them: words that become commands, checks that cannot say no."""
 
+import ast
+import sys
 import uuid
 from pathlib import Path
 
@@ -52,6 +54,20 @@ def test_what_makes_words_into_commands_is_an_error(tmp_path: Path, line: str, m
     head = "import builtins, os, yaml\nimport subprocess as sub\nfrom os import system as run\nfrom pickle import loads"
     errors = [told for severity, told in found(tmp_path, line, head=head) if severity == "error"]
     assert any(message in told for told in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("context.text('nte')", "the runbook has no parameter 'nte'; there is note"),
+        ('context.number("other")', "the runbook has no parameter 'other'"),
+        ("context.parameters['x']", "the runbook has no parameter 'x'"),
+        ("context.target.apend('x')", "a journal has no 'apend'; there is allow_changes, append, close, entries"),
+    ],
+)
+def test_names_that_do_not_exist_are_found_before_a_run_finds_them(tmp_path: Path, line: str, message: str) -> None:
+    ((severity, told),) = found(tmp_path, line)
+    assert (severity, message in told) == ("error", True), told
 
 
 @pytest.mark.parametrize(
@@ -115,6 +131,15 @@ def test_a_pattern_that_can_take_for_ever_is_a_warning(tmp_path: Path) -> None:
         assert [f"{folder / 'runbook.toml'}: parameters (note).pattern: a repetition" in each for each in told] == (
             [True] if slow else []
         )
+
+
+def test_shipped_steps_import_the_standard_library_and_runbooks_only() -> None:
+    for runbook in RUNBOOKS.values():
+        for path in runbook.folder.glob("steps.py"):
+            nodes = list(ast.walk(ast.parse(path.read_bytes())))
+            named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+            named |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+            assert {name.split(".")[0] for name in named} <= {*sys.stdlib_module_names, "runbooks"}, path
 
 
 def test_the_shipped_runbooks_have_nothing_to_find() -> None:
