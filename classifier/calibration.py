@@ -118,7 +118,7 @@ def calibrate_top(probabilities: Scores, curve: tuple[float, float, float]) -> S
     mapped = np.maximum(mapped, second / (rest + second))
     others = np.minimum(others * ((1 - mapped) / rest)[:, None], mapped[:, None])
     others[rows, best] = mapped
-    return others
+    return np.asarray(others, dtype=np.float64)
 
 
 def _logs(top: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -37,7 +37,7 @@ class Weights:
 
 
 class Scored(NamedTuple):
-    """Of n rows: probabilities (n, classes), signals (n, 6), agreement (n,) of the families, and counts."""
+    """Of n rows: probabilities (n, classes), signals (n, 4), agreement (n,) of the families, and counts."""
 
     probabilities: Scores
     signals: Scores
@@ -45,14 +45,14 @@ class Scored(NamedTuple):
     counts: Counts
 
 
-def scored(linear: Scores, fasttext: Scores, *, counts: Counts, weights: Weights) -> Scored:
-    """Probabilities, signals and agreement of rows from both families' scores (n, classes)."""
+def scored(linear: Scores, bayes: Scores, fasttext: Scores, *, counts: Counts, weights: Weights) -> Scored:
+    """Probabilities, signals and agreement of rows from both families' scores, and naive Bayes' own, (n, classes)."""
     pooled = calibrate_top(softmax(pool([linear, fasttext], [weights.linear, weights.fasttext])), weights.top)
     agreement = np.minimum(softmax(linear), softmax(weights.fasttext_alone * fasttext)).sum(axis=1)
     top = pooled.max(axis=1)
     return Scored(
         probabilities=np.floor(pooled * 1e6) / 1e6,
-        signals=signals(top=top, linear=linear, fasttext=fasttext, counts=counts),
+        signals=signals(top=top, bayes=bayes, fasttext=fasttext, counts=counts),
         agreement=np.minimum(agreement, 1.0),
         counts=counts,
     )
@@ -60,8 +60,9 @@ def scored(linear: Scores, fasttext: Scores, *, counts: Counts, weights: Weights
 
 def scored_unseen(unseen: Unseen, weights: Weights) -> Scored:
     """`scored` of rows that the models behind the scores had not seen."""
-    linear = pool(unseen.members[:2], weights.blend)
-    return scored(linear, unseen.members[2], counts=unseen.counts, weights=weights)
+    svm, bayes, fasttext = unseen.members
+    linear = pool([svm, bayes], weights.blend)
+    return scored(linear, bayes, fasttext, counts=unseen.counts, weights=weights)
 
 
 def combination(unseen: Sequence[Unseen], codes: Rows, *, families: str = "both") -> tuple[Weights, dict[str, Any]]:

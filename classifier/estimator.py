@@ -196,9 +196,9 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return rankings
 
     def _score(self, lines: Sequence[str]) -> Scored:
-        linear, fasttext = self.linear_.decision_function(lines), self.fasttext_.decision_function(lines)
+        linear, bayes = self.linear_.decisions(lines)
         counts = count(lines, self.linear_.features_.words)
-        return scored(linear, fasttext, counts=counts, weights=self.weights_)
+        return scored(linear, bayes, self.fasttext_.decision_function(lines), counts=counts, weights=self.weights_)
 
     def _learn_rule(
         self,

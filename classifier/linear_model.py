@@ -144,8 +144,8 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     `blend` weighs the two (the estimator fits it on out-of-fold predictions); `C`, `smoothing` are theirs;
     `most_numbers` bounds the coefficients (two bytes each when stored).
-    Learned: `classes_`, `features_`, `coef_` (features, classes), `intercept_` (classes), and until it is stored
-    `parts_`, each learner's own coefficients.
+    Learned: `classes_`, `features_`, `coef_` (features, classes), `intercept_` (classes), naive Bayes' own as
+    `bayes_` (it tells best how like the training texts a line is), and until it is stored `parts_`, each learner's own.
     """
 
     def __init__(
@@ -190,9 +190,9 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def fuse(self, blend: tuple[float, float]) -> Self:
         """Blend the learners with these weights instead; only right after `fit`."""
         (svm, svm_intercept), (bayes, bayes_intercept) = self.parts_
-        # Rounded as it is stored, so that a saved model answers exactly as the fitted one.
-        coef = (np.float32(blend[0]) * svm + np.float32(blend[1]) * bayes).astype(np.float16)
-        self.coef_ = coef.astype(np.float32)
+        # Rounded as they are stored, so that a saved model answers exactly as the fitted one.
+        self.coef_ = _rounded(np.float32(blend[0]) * svm + np.float32(blend[1]) * bayes)
+        self.bayes_ = _rounded(bayes), bayes_intercept
         self.intercept_ = blend[0] * svm_intercept + blend[1] * bayes_intercept
         self.blend_ = blend
         return self
@@ -200,12 +200,16 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def part_functions(self, lines: Sequence[str]) -> list[NDArray[np.float64]]:
         """Each learner's own decision values, twice (n, classes); only right after `fit`."""
         X = self.features_.transform(lines)
-        return [np.asarray(X @ coef, dtype=np.float64) + intercept for coef, intercept in self.parts_]
+        return [_product(X, coef, intercept) for coef, intercept in self.parts_]
 
     def decision_function(self, lines: Sequence[str]) -> NDArray[np.float64]:
         """Blended decision values (n, classes); the same bits for a text in any batch."""
-        product = np.asarray(self.features_.transform(lines) @ self.coef_, dtype=np.float64)
-        return np.asarray(product + self.intercept_, dtype=np.float64)
+        return _product(self.features_.transform(lines), self.coef_, self.intercept_)
+
+    def decisions(self, lines: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Blended decision values, and naive Bayes' own, each (n, classes), from one look at the lines."""
+        X = self.features_.transform(lines)
+        return _product(X, self.coef_, self.intercept_), _product(X, *self.bayes_)
 
     def predict(self, lines: Sequence[str]) -> NDArray[Any]:
         """The label with the largest decision value, for each line."""
@@ -213,7 +217,14 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored as .npz."""
-        return {"coef": self.coef_.astype(np.float16), "intercept": self.intercept_, "idf": self.features_.idf}
+        bayes, bayes_intercept = self.bayes_
+        return {
+            "coef": self.coef_.astype(np.float16),
+            "intercept": self.intercept_,
+            "bayes": bayes.astype(np.float16),
+            "bayes_intercept": bayes_intercept,
+            "idf": self.features_.idf,
+        }
 
     def vocabulary(self) -> dict[str, list[str]]:
         """What is stored as JSON: words, words apart and pieces in the order of the coefficients' rows."""
@@ -227,9 +238,10 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.features_ = NgramFeatures(vocabulary["words"], vocabulary["apart"], vocabulary["pieces"], arrays["idf"])
         self.coef_ = arrays["coef"].astype(np.float32)
         self.intercept_ = arrays["intercept"]
+        self.bayes_ = arrays["bayes"].astype(np.float32), arrays["bayes_intercept"]
         self.classes_ = np.asarray(classes)
         rows = sum(map(len, self.vocabulary().values()))
-        if self.coef_.shape != (rows, len(self.classes_)):
+        if not self.coef_.shape == self.bayes_[0].shape == (rows, len(self.classes_)):
             raise ValueError(f"coefficients of shape {self.coef_.shape} do not fit the vocabulary and classes")
         return self
 
@@ -239,3 +251,11 @@ def _part(coef: NDArray[np.float64], intercept: NDArray[np.float64]) -> tuple[ND
     if coef.shape[0] == 1:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
     return np.ascontiguousarray(coef.T, dtype=np.float32), np.asarray(intercept)
+
+
+def _rounded(coef: NDArray[np.float32]) -> NDArray[np.float32]:
+    return coef.astype(np.float16).astype(np.float32)
+
+
+def _product(X: sparse.csr_matrix, coef: NDArray[np.float32], intercept: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.asarray(X @ coef, dtype=np.float64) + intercept, dtype=np.float64)
