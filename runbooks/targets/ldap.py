@@ -47,7 +47,9 @@ class LdapDirectory:
 
     def look(self) -> str:
         """Read what every run needs and say in words what there is; TargetError where something is amiss."""
-        self._connection.search(self._settings.accounts_base, self._settings.account_filter, [], most=None)
+        for base in (self._settings.accounts_base, self._settings.groups_base):
+            if self._connection.entry(base, "(objectClass=*)", []) is None:
+                raise TargetError(f"the directory has no {base!r}, which the settings name: mend them")
         named = [group for group in self.groups() if group.self_service]
         guarded = "with" if self._connection.supports(ASSERTION) else "without"
         crypt = "TLS" if self._settings.encrypted else "no TLS (loopback)"

@@ -132,6 +132,7 @@ class Connection:
         opened = self._connected()
         with self._told("the change"):
             opened.modify(dn, parts, controls=controls)
+            self._check_done(opened, "the change")
 
     def _read(
         self, base: str, matching: str, attributes: Sequence[str], scope: Any, *, paged: bool, most: int | None = None
@@ -167,6 +168,7 @@ class Connection:
                     if scope == ldap3.BASE:
                         return []
                     raise
+                self._check_done(opened, "a search")
                 entries += [_entry(item) for item in opened.response or () if item["type"] == "searchResEntry"]
                 if most is not None and len(entries) > most:
                     raise TargetError(f"{self._where}: more than {most} entries under {base!r}; name a narrower base")
@@ -209,6 +211,7 @@ class Connection:
                 connection.start_tls(read_server_info=False)
             self._check_tls(connection)
             connection.bind(read_server_info=False)
+            self._check_done(connection, "signing in")
         except BaseException:
             _hang_up(connection)
             raise
@@ -218,6 +221,11 @@ class Connection:
         """Whatever the library thinks happened: the password goes through TLS, or nowhere."""
         if self._settings.encrypted and not isinstance(connection.socket, ssl.SSLSocket):
             raise TargetError(f"{self._where}: no TLS came about")
+
+    def _check_done(self, connection: ldap3.Connection, doing: str) -> None:
+        """The library raises for most refusals, and not for a referral: "ask (or change it on) another server"."""
+        if connection.result["result"] != ldap3.core.results.RESULT_SUCCESS:
+            raise TargetError(f"{self._where} refused {doing}: {connection.result['description']}")
 
     @property
     def _where(self) -> str:

@@ -84,7 +84,9 @@ directory {folder}/db
 envflags nosync
 maxsize 67108864
 limits dn.exact="{service}" size.prtotal=unlimited
-access to * by dn.exact="{service}" write by anonymous auth by * read
+access to attrs=userPassword by anonymous auth
+access to attrs=member,mailQuota,pwdAccountLockedTime,lockoutTime by dn.exact="{service}" write by * read
+access to * by * read
 overlay ppolicy
 ppolicy_default cn=policy,{base}
 overlay accesslog

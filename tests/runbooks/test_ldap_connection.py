@@ -5,11 +5,13 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from runbooks.targets import TargetError, connect, open_directory
+from runbooks.targets.ldap_connection import Change, Connection
 from runbooks.targets.ldap_settings import LdapSettings, read
 from tests.runbooks.slapd import BASE, SERVICE_PASSWORD, Slapd, certificate
 
@@ -143,3 +145,36 @@ def test_a_service_account_that_may_not_write_changes_nothing(ldap_server: Slapd
     with pytest.raises(TargetError, match="refused the change: insufficientAccessRights"):
         directory.set_quota("j.smith", 20_480, run_id="r1")
     directory.close()
+
+
+def test_a_server_that_sends_elsewhere_is_not_followed_and_nothing_passes_for_done(ldap_server: Slapd) -> None:
+    """A password must not go to whatever server an entry names; and "not here" is no success."""
+    with ldap_server.root() as connection:
+        far = {"ref": f"ldap://192.0.2.1/ou=far,{BASE}", "ou": "far"}
+        connection.add(f"ou=far,{BASE}", ["referral", "extensibleObject"], far)
+    far_away = f"ou=people,ou=far,{BASE}"
+    with closing(open_directory(ldap_server.settings(accounts_base=far_away))) as directory:
+        for ask in (lambda: directory.account("j.smith"), directory.look):
+            with pytest.raises(TargetError, match="refused a search: referral"):
+                ask()
+    settings = read(ldap_server.settings())
+    with closing(Connection(settings, SERVICE_PASSWORD)) as plain:
+        for changes in ([Change("replace", "description", "x")], [Change("delete", "description", "x")]):
+            with pytest.raises(TargetError, match="refused the change: referral"):
+                plain.modify(f"uid=j.smith,{far_away}", changes, run_id="r1")
+
+
+@pytest.mark.parametrize("name", ["accounts_base", "groups_base"])
+def test_a_base_that_does_not_exist_is_said(name: str, ldap_server: Slapd) -> None:
+    directory = open_directory(ldap_server.settings(**{name: f"ou=nowhere,{BASE}"}))
+    with closing(directory), pytest.raises(TargetError, match="no 'ou=nowhere,.*mend"):
+        directory.look()
+
+
+def test_the_settings_in_the_manual_fit() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ldap.md").read_text(encoding="utf-8")
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    for example in examples:
+        example.pop("ca_file", "")
+        assert read(example).encrypted
+    assert [read(example).flavour for example in examples] == ["openldap", "active_directory"]

@@ -262,6 +262,9 @@ def test_a_large_directory_is_read_in_pages_and_not_beyond_its_bound(opened: Ope
             values = {"uid": f"u{number:04}", "cn": f"Person Number{number}", "sn": "x"}
             connection.add(person(f"u{number:04}"), ["inetOrgPerson"], values)
     assert uids(opened(), "Person Number599", "u0001") == {"Person Number599": ["u0599"], "u0001": ["u0001"]}
+    # Half an answer, which the library would hand on without a word.
+    with pytest.raises(TargetError, match="refused a search: sizeLimitExceeded"):
+        opened(bind_dn=person("bjones"), bind_password="right horse").find(["u0001"])
     with pytest.raises(TargetError, match="more than 550 entries"):
         opened(most_accounts="550").find(["u0001"])
     with pytest.raises(TargetError, match="could mean 300 accounts"):
