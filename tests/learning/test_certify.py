@@ -184,7 +184,7 @@ def test_a_year_pays_for_twelve_attempts_and_the_next_one_begins_anew(release: R
 
 
 def test_what_cannot_be_certified_at_all_is_said_before_anything_is_charged(release: Release) -> None:
-    with pytest.raises(NotCertified, match="There is no runbook format_disk; there is unlock_account"):
+    with pytest.raises(NotCertified, match="There is no runbook format_disk; there is .*unlock_account"):
         certify(release, history(), runbooks=["format_disk"])
     with pytest.raises(NotCertified, match="Name at least one runbook"):
         certify(release, history(), runbooks=[])
