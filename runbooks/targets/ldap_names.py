@@ -11,7 +11,7 @@ from typing import NamedTuple
 from runbooks.names import handle_key, words_key
 
 FRESH_SECONDS = 300.0
-"""How long a book serves. Somebody who joined since is not found by it: not as requester, nor where a text names them."""
+"""How long a book serves: who joined since is not found by it, neither as requester nor where a text names them."""
 
 
 class Listed(NamedTuple):
