@@ -153,7 +153,7 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         *,
         blend: tuple[float, float] = (4.0, 0.15),
         C: float = 0.7,
-        smoothing: float = 0.02,
+        smoothing: float = 0.01,
         min_rows: int = 2,
         most_numbers: int = 12_000_000,
         seed: int = 0,
