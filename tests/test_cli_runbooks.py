@@ -59,6 +59,9 @@ def test_check_without_folders_looks_at_all_and_compares_article_keys(home: Path
         f"{tmp_path / 'stamp' / 'runbook.toml'}: article_keys: there is no live article KB0042: add it, "
         "or take the key out"
     ]
+    assert found["unlock_account"]["warnings"] == []
+    nobody = triage(home, "runbook", "check", "--customer", "nobody", runbooks=str(tmp_path))
+    assert (nobody.returncode, "there is no customer 'nobody'" in nobody.stderr) == (2, True)
 
 
 def test_the_list_names_what_can_be_run_and_what_cannot(home: Path, tmp_path: Path) -> None:

@@ -18,7 +18,20 @@ from tests.runbooks import folders
 from triage import prediction, rehearsal, serving
 from triage.cli import cli
 from triage.embedded import Endpoints
-from triage.models import AuditEvent, Certificate, Customer, Decision, Mode, Release, Run, RunbookState, Source, Ticket
+from triage.environment import environment
+from triage.models import (
+    Article,
+    AuditEvent,
+    Certificate,
+    Customer,
+    Decision,
+    Mode,
+    Release,
+    Run,
+    RunbookState,
+    Source,
+    Ticket,
+)
 from triage.rehearsal import NotRehearsed, Rehearsal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -252,3 +265,21 @@ def test_the_command_shows_it_in_words_and_as_json(scene: Scene, lake: Endpoints
     ):
         ended = CliRunner().invoke(cli, ["runbook", "try", *argv])
         assert (ended.exit_code, words in ended.output) == (2, True)
+
+
+def test_article_keys_are_compared_with_the_customers_own_articles(scene: Scene, own: Path) -> None:
+    folder = folders.write(own)
+    elsewhere = factories.customer()
+    factories.article(customer=elsewhere, key="KB0042", runbook="other")
+
+    def warnings(*options: str) -> list[str]:
+        told = CliRunner().invoke(cli, ["runbook", "check", str(folder), "--json", "-", *options])
+        (found,) = json.loads(told.stdout)["runbooks"]
+        return [str(each).partition("article_keys: ")[2] for each in found["warnings"]]
+
+    # the command looks for the database where an installation has it
+    (environment().home / "triage.sqlite3").touch()
+    assert warnings() == ["article KB0042 names other: name stamp in it to make it run"]
+    assert warnings("--customer", scene.customer.slug)[0].startswith("there is no live article KB0042")
+    Article.objects.filter(key="KB0042").update(runbook="stamp")
+    assert warnings("--customer", elsewhere.slug) == []
