@@ -58,11 +58,15 @@ class Host(_Frozen):
 
 
 class Service(_Frozen):
-    """A service that may be restarted. pid: prints the main process's number, 0 or nothing where it is down."""
+    """A service that may be restarted. pid: prints the main process's number, 0 or nothing where it is down.
+
+    start_seconds: how long it may take until it is up.
+    """
 
     pid: Command
     restart: Command
     stop: Command
+    start_seconds: int = Field(default=15, ge=1, le=60)
 
 
 class Folder(_Frozen):
@@ -168,15 +172,22 @@ class HostSettings(_Frozen):
 
 def parse(settings: Mapping[str, str]) -> HostSettings:
     """Return the settings of a target, its tables given as JSON texts; TargetError with all that is wrong."""
+    given = {name: _table(name, value) for name, value in settings.items()}
     try:
-        given = {name: value if name in _TEXTS else json.loads(value) for name, value in settings.items()}
         return HostSettings.model_validate_json(json.dumps(given))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         told = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in found]
         raise TargetError(f"the target's settings do not fit: {'; '.join(told)}") from None
+
+
+def _table(name: str, value: str) -> Any:
+    if name not in HostSettings.model_fields:
+        raise TargetError(f"the target's settings do not fit: {name}: there is no such setting: take it out")
+    try:
+        return value if name in _TEXTS else json.loads(value)
     except (ValueError, RecursionError):
-        raise TargetError("the target's settings do not fit: every table must be JSON") from None
+        raise TargetError(f"the target's settings do not fit: {name}: must be a table, as JSON") from None
 
 
 def ssh_options(folder: Path, settings: HostSettings) -> list[str]:
