@@ -56,6 +56,13 @@ def trouble_with(kind: str, settings: str) -> str:
             ldap_settings.read(_plain(given))
         except TargetError as error:
             return f"{error}."
+    if kind == "host":
+        from runbooks.targets import host
+
+        try:
+            host.parse(_plain(given))
+        except TargetError as error:
+            return f"{error}."
     return ""
 
 
@@ -75,7 +82,9 @@ def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket
     alerts never run side by side.
     """
     for parameter in runbook.parameters:
-        if parameter.kind == "account" and parameters.get(parameter.name):
+        # Two runs on one host could each take the other's changes for its own.
+        on_host = runbook.target_kind == "host" and parameter.name == "host"
+        if (parameter.kind == "account" or on_host) and parameters.get(parameter.name):
             return parameters[parameter.name]
     return f"alert {ticket.storm_key[:16]}" if ticket.actor == Ticket.Actor.MACHINE else f"ticket {ticket.pk}"
 

@@ -38,7 +38,7 @@ max_length = 1000
 HOLDS = "- ansible.builtin.assert: {that: true, quiet: true}\n"
 PING = "- ansible.builtin.ping:\n"
 RAM = Path("/dev/shm")  # noqa: S108 - where runs have their folders
-LOCAL: Mapping[str, Any] = {"connection": "local", "environment": "test"}
+LOCAL: dict[str, Any] = {"connection": "local", "environment": "test"}
 
 Write = Callable[..., Runbook]
 Execute = Callable[..., Outcome]

@@ -12,7 +12,7 @@ from tests.runbooks.hosts.conftest import LOCAL, Execute, Write
 from tests.runbooks.hosts.sshd import Sshd
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPE5UxxIPhD0s2gkjOcz334wwhQ5BhzUw3g8xE8"
-SSH = {"address": "192.0.2.7", "host_key": KEY}
+SSH: dict[str, Any] = {"address": "192.0.2.7", "host_key": KEY}
 
 
 def parsed(**settings: Any) -> host.HostSettings:
@@ -96,3 +96,20 @@ def test_a_folder_without_a_phase_is_refused_when_read(write: Write) -> None:
 
     with pytest.raises(DefinitionError, match=r"post_check.yml: is missing"):
         definition.read(runbook.folder)
+
+
+def test_settings_are_looked_at_before_they_are_stored() -> None:
+    from triage.targets import trouble_with
+
+    assert trouble_with("host", json.dumps({"hosts": {"a": LOCAL}})) == ""
+    assert "host_key is missing" in trouble_with("host", json.dumps({"hosts": {"a": {}}}))
+
+
+def test_two_runs_on_one_host_work_on_the_same_thing() -> None:
+    from runbooks import registry
+    from triage.models import Ticket
+    from triage.targets import object_of
+
+    for number, key in enumerate(("restart_service", "free_disk_space")):
+        ticket = Ticket(pk=number, actor=Ticket.Actor.MACHINE, storm_key=str(number) * 16)
+        assert object_of(registry.get(key), parameters={"host": "web1"}, ticket=ticket) == "web1"
