@@ -24,6 +24,7 @@ LOSSES = ("softmax", "ova")
 DIMENSIONS = 50
 _MOST_WORDS = 40_000
 _LONGEST_WORD = 64
+_RATES = (0.5, 2.0)
 _SMALLEST_RATE = 0.1
 _TRAPS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|__label__|</s>")
 
@@ -237,7 +238,8 @@ def profile(*, rows: int, characters: int, words: float = 0.0) -> Profile:
     """
     epochs = min(100, max(25, 125_000 // rows), max(5, 125_000_000 // max(1, characters)))
     buckets = min(100_000, max(20_000, characters // 100_000 * 10_000))
-    return Profile(dimensions=DIMENSIONS, epochs=epochs, buckets=buckets, learning_rate=min(2.0, max(0.5, words / 24)))
+    rate = float(np.clip(words / 24, *_RATES))
+    return Profile(dimensions=DIMENSIONS, epochs=epochs, buckets=buckets, learning_rate=rate)
 
 
 def skipgram(lines: Sequence[str], *, dimensions: int, epochs: int, most_words: int, seed: int = 0) -> Vectors:

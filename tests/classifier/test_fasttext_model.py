@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from classifier.fasttext_model import FastTextError, FastTextModel, profile
+from classifier.fasttext_model import FastTextError, FastTextModel, Vectors, profile, skipgram
 from classifier.text import TextPipeline
 from tests.classifier.samples import tickets
 
@@ -147,3 +147,65 @@ def test_training_without_rows_is_refused(lines: list[str], labels: list[str], m
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(ValueError, match="softmax, ova"):
         FastTextModel(loss="hs").fit(LINES, LABELS)
+
+
+def test_words_of_given_vectors_are_known_though_no_line_has_them() -> None:
+    vectors = Vectors(("vpn", "zzyzx", "qwfpg"), np.eye(3, 10, dtype=np.float32))
+    model = clone(SMALL).fit(LINES, LABELS, vectors=vectors)
+    assert {"zzyzx", "qwfpg"} <= set(model.model_.get_words())
+    plain = clone(SMALL).fit(LINES, LABELS)
+    assert not np.array_equal(model.decision_function(["zzyzx"]), plain.decision_function(["zzyzx"]))
+    row = model.model_.get_input_vector(model.model_.get_word_id("zzyzx"))
+    assert row == pytest.approx(vectors.values[1])
+    assert (model.predict(LINES) == np.array(LABELS)).mean() > 0.9
+
+
+def test_a_vector_for_each_of_many_words_does_not_make_training_longer() -> None:
+    foreign = Vectors(tuple(f"foreign{i}" for i in range(20_000)), np.zeros((20_000, 10), dtype=np.float32))
+    plain, started = (clone(SMALL).fit(LINES, LABELS, vectors=vectors) for vectors in (None, foreign))
+    sizes = [np.linalg.norm(model.model_.get_output_matrix()) for model in (plain, started)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.25)  # six times the updates would make it far larger
+
+
+def test_vectors_of_other_dimensions_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 dimensions, the model 10"):
+        clone(SMALL).fit(LINES, LABELS, vectors=Vectors(("a",), np.ones((1, 3), dtype=np.float32)))
+
+
+def test_no_vectors_are_as_good_as_none() -> None:
+    nothing = Vectors((), np.zeros((0, 3), dtype=np.float32))
+    one, other = (clone(SMALL).fit(LINES, LABELS, vectors=vectors) for vectors in (None, nothing))
+    assert np.array_equal(one.decision_function(LINES), other.decision_function(LINES))
+
+
+@pytest.mark.parametrize("lines", [[], [""] * 3, ["a b c"], ["\x00", "</s> </s>"]])
+def test_lines_without_a_word_that_occurs_twice_have_no_vectors(lines: list[str]) -> None:
+    assert skipgram(lines, dimensions=5, epochs=1, most_words=10).words == ()
+
+
+def test_no_line_forges_a_word_of_the_librarys() -> None:
+    words = skipgram(["__label__x </s> a\nb " + "y" * 100] * 5, dimensions=5, epochs=1, most_words=10).words
+    assert sorted(words) == ["a", "b", "x"]
+
+
+def test_vectors_repeat_and_follow_the_seed() -> None:
+    one, again, other = (skipgram(LINES, dimensions=5, epochs=2, most_words=50, seed=seed) for seed in (0, 0, 1))
+    assert len(one.words) == 50
+    assert one.text == again.text
+    assert one.text != other.text
+
+
+def test_rows_of_many_words_are_learnt_at_a_higher_rate() -> None:
+    rates = [profile(rows=1000, characters=50_000, words=words).learning_rate for words in (1, 12, 36, 500)]
+    assert rates == [0.5, 0.5, 1.5, 2.0]
+    assert clone(SMALL).fit([f"{line} " * 8 for line in LINES], LABELS).learning_rate_ == 2.0
+
+
+def test_a_rate_that_was_chosen_is_halved_until_the_numbers_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    family, lines = clone(SMALL).set_params(loss="softmax", epochs=60), [f"{line} " * 9 for line in LINES]
+    with pytest.raises(FastTextError, match=r"lower learning_rate \(64"):
+        clone(family).set_params(learning_rate=64).fit(lines, LABELS)
+    monkeypatch.setattr("classifier.fasttext_model._RATES", (64, 64))
+    model = family.fit(lines, LABELS)
+    assert model.learning_rate_ in {1, 2, 4, 8, 16, 32}
+    assert np.isfinite(model.decision_function(lines)).all()

@@ -97,7 +97,7 @@ def split(rows: Sequence[Labelled]) -> Split:
     train: list[Labelled] = []
     aside: list[Labelled] = []
     for row in rows:
-        (aside if _is_held_out(row[0]) else train).append(row)
+        (aside if is_held_out(row[0]) else train).append(row)
     counts: dict[str, int] = {}
     for _, label in train:
         counts[label] = counts.get(label, 0) + 1
@@ -116,6 +116,6 @@ def key_of_row(row: Labelled) -> str:
     return hashlib.sha256(f"{text_hash(row[0])} {row[1]}".encode()).hexdigest()[:16]
 
 
-def _is_held_out(document: Document) -> bool:
+def is_held_out(document: Document) -> bool:
     digest = hashlib.sha256(b"held out\n" + masked(document).encode()).digest()
     return int.from_bytes(digest[:8]) < HELD_OUT * 2**64

@@ -18,6 +18,7 @@ from triage.lake.errors import LakeError
 from triage.learning import seen
 from triage.learning.comparing import Outcomes
 from triage.learning.labelled import Labelled, Labels, Split, TrainingRefused, key_of, labels_of, split
+from triage.learning.unlabelled import Unlabelled, unlabelled_of
 from triage.models import Customer, Release
 from triage.serving import NoModel
 
@@ -46,7 +47,9 @@ def train(
     _enough(parts)
     progress(f"training on {len(parts.train)} rows; {len(parts.held_out)} held out, {len(outside)} out of scope")
     documents = [document for document, _ in parts.train]
-    model = _fitted(parts, outside, profile)
+    others = unlabelled_of(customer)
+    model = _fitted(parts, outside, profile, others)
+    pretrained = bool(model.report_["pretrained"])
     progress("measuring on the rows that were held out, beside TF-IDF with LinearSVC")
     outcomes, plain = Outcomes.of(model, parts.held_out), Outcomes.of_baseline(parts.train, parts.held_out)
     measures = {
@@ -55,6 +58,12 @@ def train(
         "out_of_scope": len(outside),
         "labels_table_version": labels.table_version,
         "dropped": labels.dropped,
+        "unlabelled": {
+            "tickets": len(others.tickets),
+            "articles": len(others.articles),
+            "beyond_labelled": model.report_["unlabelled"],
+            "pretrained": pretrained,
+        },
         "held_out": outcomes.as_dict(),
         "baseline": {"name": "tfidf_linearsvc", "accuracy": plain.accuracy, **plain.as_dict()},
         "in_force": _beside(customer, parts, progress),
@@ -69,18 +78,22 @@ def train(
         created_at=at,
     )
     progress("signing and storing")
-    _store(release, model, golden=_golden(parts, outside), documents=[*documents, *outside])
+    # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
+    known = [*documents, *outside, *(others.documents if pretrained else ())]
+    _store(release, model, golden=_golden(parts, outside), documents=known)
     release.save(force_insert=True)
     lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
     return release
 
 
-def _fitted(parts: Split, outside: Sequence[Document], profile: str) -> ArticleClassifier:
+def _fitted(parts: Split, outside: Sequence[Document], profile: str, others: Unlabelled) -> ArticleClassifier:
     if profile not in PROFILES:
         raise TrainingRefused(f"there is no profile {profile!r}; choose from {', '.join(PROFILES)}")
     documents, labels = [document for document, _ in parts.train], [label for _, label in parts.train]
+    # Any other profile promises what it names and nothing beside it.
+    unlabelled = others.documents if profile == AUTOMATIC else []
     try:
-        return PROFILES[profile]().fit(documents, labels, out_of_scope=outside)
+        return PROFILES[profile]().fit(documents, labels, out_of_scope=outside, unlabelled=unlabelled)
     except (ValueError, FastTextError) as error:
         raise TrainingRefused(f"these labels cannot be trained on with the profile {profile!r}: {error}") from error
 
