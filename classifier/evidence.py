@@ -20,6 +20,7 @@ SIGNALS = ("top", "bayes", "fasttext", "unknown")
 # Whether more of a signal speaks for (1) or against (-1) a ticket being in scope.
 _DIRECTIONS = (1, 1, 1, -1)
 _SURE_OF_LANGUAGE = 0.95
+_READ_FOR_LANGUAGE = 300
 # Without left-out articles and out-of-scope examples to learn from (two articles only): the shape found elsewhere.
 _DEFAULT_WEIGHTS, _DEFAULT_BIAS = (1.0, 0.8, 0.4, -0.2), 3.0
 
@@ -209,7 +210,7 @@ def identify(line: str, *, among: tuple[str, ...] = ()) -> tuple[str, float]:
     """The most probable language (ISO 639-1) of a line and its probability (0..1), of all or among some."""
     if told := script_language(line):
         return told, 1.0
-    language, probability = _identifier(among).classify(line)
+    language, probability = _identifier(among).classify(line[:_READ_FOR_LANGUAGE])
     return "und" if language == "zxx" else str(language), float(probability)  # zxx: "no linguistic content"
 
 

@@ -135,8 +135,8 @@ def pieces_within(token: str) -> Iterable[str]:
     return (padded[i : i + n] for n in _SIZES for i in range(len(padded) - n + 1))
 
 
-def _found(vocabulary: Mapping[str, int], keys: Iterable[str]) -> Iterable[int]:
-    return (i for i in map(vocabulary.get, keys) if i is not None)
+def _found(vocabulary: Mapping[str, int], keys: Iterable[str]) -> list[int]:
+    return [i for i in map(vocabulary.get, keys) if i is not None]
 
 
 class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
