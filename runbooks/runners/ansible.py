@@ -1,6 +1,7 @@
 """Runs a runbook's Ansible tasks on one host of the target, in a process tree of their own, and says how that ended.
 
-ansible-playbook is started by the guardian's child once a phase, with files that are this run's alone. ansible-runner
+The guardian's child loads Ansible once and forks an ansible-playbook for each phase, with files that are this run's
+alone. ansible-runner
 is not used: it reads events out of what is printed, where a host's own output can pass for one.
 """
 
@@ -8,7 +9,6 @@ import hashlib
 import json
 import os
 import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -220,7 +220,6 @@ def _plays(folder: Path, settings: HostSettings, name: str, *, dry_run: bool) ->
     return {
         "scratch": str(folder),
         "host": name,
-        "python": [sys.executable, "-I", "-m", "ansible", "playbook"],
         "variables": {
             "target": settings.touchable(name),
             "secrets": {name: secret.get_secret_value() for name, secret in settings.secrets.items()},

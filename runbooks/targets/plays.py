@@ -1,17 +1,20 @@
-"""Plays one phase's tasks on one host with ansible-playbook and judges how that went; runs in the child process.
+"""Plays one phase's tasks on one host as ansible-playbook does and judges how that went; runs in the child process.
 
 The verdict comes from the events of our own callback plugin, never from what is printed and never from the exit code
-alone. Standard library only, but for writing YAML.
+alone. Standard library only until the first phase is played.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import re
 import selectors
-import subprocess
+import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from runbooks.context import Context, NotDone, Refused
 from runbooks.process import MARK
@@ -30,8 +33,8 @@ class Plays:
     """The one host of a run, as the phases use it.
 
     settings: `run`, a JSON object: scratch (a folder that is this run's alone, with inventory, configuration and
-    role), host (its name), role, python (the command that starts ansible-playbook), variables (`target`, `secrets`),
-    dry_run (the action changes nothing and says what it would change).
+    role), host (its name), variables (`target`, `secrets`), dry_run (the action changes nothing and says what it would
+    change).
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -78,27 +81,45 @@ class Plays:
         (self._scratch / "variables.yml").write_text(unsafe_yaml(variables), encoding="utf-8")
 
     def _start(self, phase: str, told: "Told", context: Context["Plays"], *, extra: list[str]) -> None:
+        self._warm(context.run_id)
         reading, writing = os.pipe()
+        sys.stdout.flush()
+        playing = os.fork()
+        if playing == 0:
+            self._become_ansible([*extra, f"{phase}.yml"], writing)
+        os.close(writing)
         try:
-            playing = subprocess.Popen(
-                [*self._run["python"], "-i", "inventory.yml", "-e", "@variables.yml", *extra, f"{phase}.yml"],
-                stdin=subprocess.DEVNULL,
-                cwd=self._scratch,
-                env=self._environment(context.run_id, writing),
-                pass_fds=(writing,),
-            )
-        except OSError:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        try:
-            self._listen(reading, playing, told, context)
+            told.exit_code = self._listen(reading, playing, told, context)
         finally:
             os.close(reading)
-        told.exit_code = playing.wait()
 
-    def _environment(self, run_id: str, pipe: int) -> dict[str, str]:
+    def _warm(self, run_id: str) -> None:
+        """Load Ansible once a run, in the surroundings that it is for: it reads its configuration while it loads."""
+        os.environ.clear()
+        os.environ.update(self._environment(run_id))
+        os.chdir(self._scratch)
+        importlib.import_module("ansible.cli.playbook")
+
+    @staticmethod
+    def _become_ansible(arguments: list[str], pipe: int) -> NoReturn:
+        """Be ansible-playbook; the copy of this process never returns into its own code."""
+        from ansible.cli.playbook import PlaybookCLI
+
+        code = 250
+        try:
+            os.environ["TRIAGE_EVENTS"] = str(pipe)
+            PlaybookCLI.cli_executor(["ansible-playbook", "-i", "inventory.yml", "-e", "@variables.yml", *arguments])
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 250
+        except BaseException:  # noqa: BLE001 - reported here, where it is known
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _environment(self, run_id: str) -> dict[str, str]:
         scratch = str(self._scratch)
         return {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -108,25 +129,30 @@ class Plays:
             "TZ": "UTC",
             "ANSIBLE_CONFIG": f"{scratch}/ansible.cfg",
             "ANSIBLE_HOME": f"{scratch}/home",
-            "TRIAGE_EVENTS": str(pipe),
             MARK: run_id,
         }
 
-    def _listen(self, pipe: int, playing: "subprocess.Popen[bytes]", told: "Told", context: Context["Plays"]) -> None:
-        """Take events until ansible-playbook has ended; whoever still holds the pipe then is not waited for."""
+    def _listen(self, pipe: int, playing: int, told: "Told", context: Context["Plays"]) -> int:
+        """Take events until ansible-playbook has ended; whoever still holds the pipe then is not waited for.
+
+        Return its exit code, negative where a signal ended it.
+        """
+        code: int | None = None
         os.set_blocking(pipe, False)
         rest = b""
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
-                ended = playing.poll() is not None
-                if not selector.select(0 if ended else 0.1):
-                    if ended:
-                        return
+                if code is None:
+                    pid, status = os.waitpid(playing, os.WNOHANG)
+                    code = os.waitstatus_to_exitcode(status) if pid else None
+                if not selector.select(0 if code is not None else 0.1):
+                    if code is not None:
+                        return code
                     continue
                 data = os.read(pipe, 65536)
                 if not data:
-                    return
+                    return os.waitstatus_to_exitcode(os.waitpid(playing, 0)[1]) if code is None else code
                 *lines, rest = (rest + data).split(b"\n")
                 if len(rest) > EVENT_LIMIT:
                     raise NotDone("Ansible reported more than can be read")
