@@ -14,7 +14,7 @@ from classifier.combination import Scored, combination, scored, scored_unseen
 from classifier.crossfit import Rows, Trainer, Unseen, without_some_classes
 from classifier.evidence import Counts, Evidence, EvidenceRule, count, languages_of
 from classifier.fasttext_model import FastTextModel
-from classifier.linear_model import LinearModel
+from classifier.linear_model import LinearModel, rows_asked
 from classifier.text import Document, TextPipeline
 
 FAMILIES = ("both", "linear", "fasttext")
@@ -123,7 +123,7 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         trainer = Trainer(
             lines=lines,
             labels=self.classes_[codes],
-            linear=self.linear or LinearModel(seed=self.seed),
+            linear=self.linear or LinearModel(min_rows=rows_asked(len(lines)), seed=self.seed),
             fasttext=self.fasttext or FastTextModel(seed=self.seed),
             jobs=self.jobs,
         )
