@@ -116,21 +116,10 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """
         self.pipeline_ = self.pipeline or TextPipeline()
         lines = self.pipeline_.lines(documents)
-        _check(lines, labels, fold_count=self.folds)
-        if self.families not in FAMILIES:
-            raise ValueError(f"unknown families {self.families!r}; choose from {', '.join(FAMILIES)}")
+        _check(lines, labels, fold_count=self.folds, families=self.families)
         self.classes_, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-        trainer = Trainer(
-            lines=lines,
-            labels=self.classes_[codes],
-            linear=self.linear or LinearModel(min_rows=rows_asked(len(lines)), seed=self.seed),
-            fasttext=self.fasttext or FastTextModel(seed=self.seed),
-            jobs=self.jobs,
-        )
-        fold = folds(lines, labels, count=self.folds, seed=self.seed)
-        by_fold = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(self.folds)]
-        by_fold = [split for split in by_fold if len(split[1])]
-        reduced = without_some_classes(fold, codes, classes=len(self.classes_), rounds=3, seed=self.seed)
+        trainer = self._trainer(lines, codes)
+        by_fold, reduced = self._splits(lines, labels, codes)
         splits = [*by_fold, *((training, rows) for training, rows, _ in reduced)]
         trainer, unseen, pretrained = pretraining.chosen(
             trainer,
@@ -146,17 +135,14 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         predicted = np.concatenate([rows for _, rows in by_fold])
         self.weights_, self.report_ = combination(regular, codes[predicted], families=self.families)
         self.report_ |= pretrained
-        unseen_probabilities = np.concatenate(
-            [scored_unseen(unseen, self.weights_).probabilities for unseen in regular]
-        )
-        self.out_of_fold_ = OutOfFold(predicted, unseen_probabilities)
+        probabilities = [scored_unseen(unseen, self.weights_).probabilities for unseen in regular]
+        self.out_of_fold_ = OutOfFold(predicted, np.concatenate(probabilities))
         self.linear_, self.fasttext_ = trainer.final()
         self.linear_.fuse(self.weights_.blend)
-        outside = self.pipeline_.lines(out_of_scope)
         self.rule_ = self._learn_rule(
             regular,
             list(zip(special, (inside for *_, inside in reduced), strict=True)),
-            outside=outside,
+            outside=self.pipeline_.lines(out_of_scope),
             languages=languages_of(lines, seed=self.seed),
         )
         return self
@@ -195,6 +181,24 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             rankings.append(Ranking(matches=matches, evidence=evidence, line=line))
         return rankings
 
+    def _trainer(self, lines: Sequence[str], codes: Rows) -> Trainer:
+        return Trainer(
+            lines=lines,
+            labels=self.classes_[codes],
+            linear=self.linear or LinearModel(min_rows=rows_asked(len(lines)), seed=self.seed),
+            fasttext=self.fasttext or FastTextModel(seed=self.seed),
+            jobs=self.jobs,
+        )
+
+    def _splits(
+        self, lines: Sequence[str], labels: Sequence[str], codes: Rows
+    ) -> tuple[list[tuple[Rows, Rows]], list[tuple[Rows, Rows, NDArray[np.bool_]]]]:
+        """(training rows, rows to predict) by folds, and with every class left out once."""
+        fold = folds(lines, labels, count=self.folds, seed=self.seed)
+        by_fold = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(self.folds)]
+        reduced = without_some_classes(fold, codes, classes=len(self.classes_), rounds=3, seed=self.seed)
+        return [split for split in by_fold if len(split[1])], reduced
+
     def _score(self, lines: Sequence[str]) -> Scored:
         linear, bayes = self.linear_.decisions(lines)
         counts = count(lines, self.linear_.features_.words)
@@ -232,7 +236,9 @@ def _best(probabilities: Scores, *, k: int) -> NDArray[np.intp]:
     return best
 
 
-def _check(lines: Sequence[str], labels: Sequence[str], *, fold_count: int) -> None:
+def _check(lines: Sequence[str], labels: Sequence[str], *, fold_count: int, families: str) -> None:
+    if families not in FAMILIES:
+        raise ValueError(f"unknown families {families!r}; choose from {', '.join(FAMILIES)}")
     if len(lines) != len(labels):
         raise ValueError(f"{len(lines)} documents and {len(labels)} labels; give one label a document")
     if len(set(labels)) < 2:

@@ -76,7 +76,7 @@ def _patterns(runbook: Runbook) -> Iterator[str]:
 
 
 # Private, but the only parser that reads what the engine reads.
-_parse: Callable[[str], Any] = getattr(re, "_parser").parse  # noqa: B009
+_parse: Callable[[str], Any] = getattr(re, "_parser").parse  # noqa: B009 - a private name, which type stubs lack
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 

@@ -49,7 +49,6 @@ def train(
     documents = [document for document, _ in parts.train]
     others = unlabelled_of(customer)
     model = _fitted(parts, outside, profile, others)
-    pretrained = bool(model.report_["pretrained"])
     progress("measuring on the rows that were held out, beside TF-IDF with LinearSVC")
     outcomes, plain = Outcomes.of(model, parts.held_out), Outcomes.of_baseline(parts.train, parts.held_out)
     measures = {
@@ -58,12 +57,7 @@ def train(
         "out_of_scope": len(outside),
         "labels_table_version": labels.table_version,
         "dropped": labels.dropped,
-        "unlabelled": {
-            "tickets": len(others.tickets),
-            "articles": len(others.articles),
-            "beyond_labelled": model.report_["unlabelled"],
-            "pretrained": pretrained,
-        },
+        "unlabelled": _used(others, model),
         "held_out": outcomes.as_dict(),
         "baseline": {"name": "tfidf_linearsvc", "accuracy": plain.accuracy, **plain.as_dict()},
         "in_force": _beside(customer, parts, progress),
@@ -79,11 +73,21 @@ def train(
     )
     progress("signing and storing")
     # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
-    known = [*documents, *outside, *(others.documents if pretrained else ())]
+    known = [*documents, *outside, *(others.documents if model.report_["pretrained"] else ())]
     _store(release, model, golden=_golden(parts, outside), documents=known)
     release.save(force_insert=True)
     lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
     return release
+
+
+def _used(others: Unlabelled, model: ArticleClassifier) -> dict[str, Any]:
+    """What became of the unlabelled texts, for the release's measures."""
+    return {
+        "tickets": len(others.tickets),
+        "articles": len(others.articles),
+        "beyond_labelled": model.report_["unlabelled"],
+        "pretrained": bool(model.report_["pretrained"]),
+    }
 
 
 def _fitted(parts: Split, outside: Sequence[Document], profile: str, others: Unlabelled) -> ArticleClassifier:
