@@ -23,6 +23,7 @@ from runbooks import phases, process, scratch
 
 CHECK_SECONDS = 0.25
 END_SECONDS = 4.0
+LAST_SECONDS = 0.5
 
 
 def _read_line(descriptor: int) -> bytes:
@@ -95,6 +96,16 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the wake-up pipe has the signal's number."""
 
 
+def _all_gone() -> bool:
+    """Whether nothing of the run is left, or what is ends by itself: a helper ends a moment after what it helped."""
+    give_up = time.monotonic() + LAST_SECONDS
+    while process.reap() is not None:
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def main(parent: int, control: int, report: int, life: int, most: int, *, folder: str) -> None:
     """Guard one run until all of it has ended, and report how. folder: the run's own, removed at the end."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -110,9 +121,7 @@ def main(parent: int, control: int, report: int, life: int, most: int, *, folder
     steps = _fork_steps(control, report, life)
     os.close(control)
     status, why = _watch(steps, life, woken, most)
-    left = 0
-    if status is None or process.reap() is not None:
-        left = process.end_descendants(seconds=END_SECONDS)
+    left = 0 if status is not None and _all_gone() else process.end_descendants(seconds=END_SECONDS)
     if folder:
         scratch.finish(Path(folder), broken=status != 0)
     line = {"type": "exit", "status": status, "why": why, "left": left}
