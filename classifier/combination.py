@@ -82,7 +82,8 @@ def combination(unseen: Sequence[Unseen], codes: Rows, *, families: str = "both"
     # All three at once: a blend that is best by itself is not the best beside fastText.
     both = pool_weights([*parts, fasttext], codes) if chosen == "both" else np.zeros(3)
     blend = both[:2] if both[:2].any() else pool_weights(parts, codes)
-    own = float(pool_weights([pool(parts, blend.tolist())], codes)[0])
+    # Never 0, which few noisy rows can lead to: the blend's share beside fastText is told in parts of it.
+    own = max(float(pool_weights([pool(parts, blend.tolist())], codes)[0]), 1e-3)
     blend *= own
     linear = pool(parts, blend.tolist())
     pair = {
