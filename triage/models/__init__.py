@@ -14,6 +14,7 @@ from triage.models.review import Label, Review
 from triage.models.run import Approval, Run
 from triage.models.runbook import RunbookState, Target
 from triage.models.source import Source, SourceMapping
+from triage.models.standing import Standing
 from triage.models.ticket import Draw, Storm, Ticket
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "RunbookState",
     "Source",
     "SourceMapping",
+    "Standing",
     "Storm",
     "Target",
     "Ticket",
