@@ -29,12 +29,14 @@ class Context(Generic[Target]):
     target: the client of what may be touched, made for this run; it refuses changes during checks.
     parameters: validated values by name, `str` or, for sizes, `int` (MiB).
     run_id: the identity under which every change is recorded at the target.
+    handed: secrets that are this run's alone, such as a one-time link, by name; masked wherever a run is shown.
     memory: what the action noted for the undo (the state before), also shown to a person afterwards.
     """
 
     target: Target
     parameters: Mapping[str, str | int]
     run_id: str
+    handed: Mapping[str, str] = field(default_factory=dict)
     memory: dict[str, str | int] = field(default_factory=dict)
     on_remember: Callable[[str, str | int], None] = _forget
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from runbooks import files, targets
 from runbooks.context import Context, NotDone, Refused
+from runbooks.verdict import verdict
 
 MESSAGE_LIMIT = 2000
 STEPS = "steps.py"
@@ -89,33 +90,12 @@ class Run:
 
     def judge(self, may_start: Callable[[], bool]) -> tuple[str, str]:
         """Run all phases; return the status and the sentences for it."""
-        kind, message = self.phase("pre_check")
-        if kind == "refused":
-            return "refused", message
-        if kind != "ok":
-            return "failed", f"the pre-check broke off ({message}); nothing was changed"
-        report(self.pipe, {"type": "ready"})
-        if not may_start():
-            return "failed", "the run was given up before the action; nothing was changed"
-        action, why = self.phase("action")
-        said = "" if action == "ok" else f"The action reported {why}. "
-        checked, message = self.phase("post_check")
-        if checked == "ok":
-            return "succeeded", f"{said}The post-check found it done."
-        said += f"The post-check said: {message}. "
-        if not self.reversible:
-            return "failed", f"{said}This cannot be undone."
-        return self.undo(said)
 
-    def undo(self, said: str) -> tuple[str, str]:
-        """Undo, and let its check decide whether that worked."""
-        undone, why = self.phase("undo")
-        if undone != "ok":
-            said += f"The undo reported {why}. "
-        checked, message = self.phase("undo_check")
-        if checked == "ok":
-            return "undone", f"{said}The former state is back."
-        return "undo_failed", f"{said}The former state is not back: {message}."
+        def ready() -> bool:
+            report(self.pipe, {"type": "ready"})
+            return may_start()
+
+        return verdict(self.phase, ready=ready, reversible=self.reversible)
 
 
 def run(request: dict[str, Any], *, pipe: int, may_start: Callable[[], bool]) -> None:
@@ -132,6 +112,7 @@ def run(request: dict[str, Any], *, pipe: int, may_start: Callable[[], bool]) ->
         target=target,
         parameters=request["parameters"],
         run_id=request["run_id"],
+        handed=request["handed"],
         on_remember=lambda name, value: report(pipe, {"type": "remember", "name": name, "value": value}),
     )
     with contextlib.closing(target):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runbooks.base import Runbook
 from runbooks.runners import RUNNERS
+from runbooks.watch import Watch
 
 PASSED = "The pre-check found nothing against it."
 
@@ -30,7 +31,9 @@ def pre_check(runbook: Runbook, *, parameters: Mapping[str, str], target: Mappin
 
     run_id = f"rehearsal-{uuid.uuid4()}"
     try:
-        outcome = RUNNERS[runbook.runner](runbook, parameters=parameters, target=target, run_id=run_id, on_start=enough)
+        outcome = RUNNERS[runbook.runner](
+            runbook, parameters=parameters, target=target, run_id=run_id, watch=Watch(on_start=enough)
+        )
     except _Enough:
         return Rehearsed(True, PASSED)
     return Rehearsed(False, outcome.message)

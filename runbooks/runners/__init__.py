@@ -1,6 +1,6 @@
 """How a runbook's steps are executed: one file a runner, one line here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -9,15 +9,18 @@ from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.runners import ansible, python
 from runbooks.runners.ansible_sources import AnsibleSettings
+from runbooks.watch import QUIET, Watch
 
-__all__ = ["RUNNERS", "SETTINGS", "Outcome", "Runner"]
+__all__ = ["RESUMABLE", "RUNNERS", "SETTINGS", "VERSIONS", "Outcome", "Runner", "Version"]
 
 
 class Runner(Protocol):
-    """What every runner takes and gives; see `runbooks.runners.python.execute`.
+    """What every runner takes and gives; see `runbooks.runners.python.execute` and `runbooks.watch.Watch`.
 
-    Every runner calls `on_start` once, between pre-check and action. When that raises, the action never starts and
-    the exception goes on to the caller: a rehearsal relies on it.
+    Every runner calls `watch.on_start` once, between pre-check and action. When that raises, the action never starts
+    and the exception goes on to the caller: a rehearsal relies on it.
+    job: for a runner of RESUMABLE what it last told `watch.on_job`, to go on with a run whose worker was lost; empty
+    at the beginning, and always for the others.
     """
 
     def __call__(
@@ -27,8 +30,9 @@ class Runner(Protocol):
         parameters: Mapping[str, str],
         target: Mapping[str, str],
         run_id: str,
-        on_start: Callable[[], None] | None = None,
-        on_phase: Callable[[str], None] | None = None,
+        handed: Mapping[str, str] | None = None,
+        watch: Watch = QUIET,
+        job: str = "",
         time_limit: float | None = None,
     ) -> Outcome:
         """Execute the runbook once."""
@@ -44,3 +48,17 @@ SETTINGS: Mapping[str, type[BaseModel]] = {"ansible": AnsibleSettings}
 
 Checked with the context {"folder": Path}; the result is `Runbook.settings`, in which lists are lists.
 """
+
+RESUMABLE: frozenset[str] = frozenset()
+"""Runners whose jobs run elsewhere and go on when a worker is lost: any worker follows them to their end."""
+
+
+class Version(Protocol):
+    """What a runner whose action lies elsewhere says about it."""
+
+    def __call__(self, runbook: Runbook, *, target: Mapping[str, str]) -> str:
+        """Return a sha256 (hex) over all that the other system would run now; TargetError where it does not say."""
+
+
+VERSIONS: Mapping[str, Version] = {}
+"""By runner: the version of an action that this installation does not hold. A change of it is a changed action."""

@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from runbooks.targets import host as hosts
 from runbooks.targets.host import HostSettings
 from runbooks.targets.plays import unsafe_yaml
 from runbooks.targets.sqlite import TargetError
+from runbooks.watch import QUIET, Watch
 
 HOST = "host"
 """The parameter that names the host; every Ansible runbook has it."""
@@ -47,18 +48,20 @@ def execute(
     parameters: Mapping[str, str],
     target: Mapping[str, str],
     run_id: str,
-    on_start: Callable[[], None] | None = None,
-    on_phase: Callable[[str], None] | None = None,
+    handed: Mapping[str, str] | None = None,
+    watch: Watch = QUIET,
+    job: str = "",
     time_limit: float | None = None,
 ) -> Outcome:
     """Execute the runbook once; arguments and result as those of `runners.python.execute`.
 
-    parameters: `host` must be exactly one name in the target's hosts; a run on any other is refused.
+    handed and job: must be empty. parameters: `host` must be exactly one name in the target's hosts; a run on any
+      other is refused.
     target: see `runbooks.targets.host.parse`. Secrets lie in a folder of mode 0700 for the length of the run.
     """
-    return _run(
-        runbook, parameters, target, run_id, dry_run=False, on_start=on_start, on_phase=on_phase, time_limit=time_limit
-    )
+    if handed or job:
+        raise ValueError("handed, job: Ansible's tasks are given neither")
+    return _run(runbook, parameters, target, run_id, dry_run=False, watch=watch, time_limit=time_limit)
 
 
 def dry_run(
@@ -91,8 +94,7 @@ def _run(
     run_id: str,
     *,
     dry_run: bool,
-    on_start: Callable[[], None] | None = None,
-    on_phase: Callable[[str], None] | None = None,
+    watch: Watch = QUIET,
     time_limit: float | None = None,
 ) -> Outcome:
     clean = cleaner(target)
@@ -111,8 +113,7 @@ def _run(
                 runbook,
                 request,
                 clean=clean,
-                on_start=on_start,
-                on_phase=on_phase,
+                watch=watch,
                 time_limit=time_limit,
                 scratch=folder,
             )
@@ -239,5 +240,6 @@ def _request(
         "target_kind": "host",
         "target": {"run": json.dumps(plays)},
         "parameters": dict(parameters),
+        "handed": {},
         "bounds": runbook.resources.model_dump(exclude={"processes"}),
     }

@@ -1,5 +1,6 @@
 """What a run's child says, understood: phases, the state before, the verdict, and its bounded output."""
 
+import codecs
 import json
 import os
 import signal
@@ -7,10 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
 
 from runbooks.outcome import OUTPUT_LIMIT, Outcome, Phase, PhaseResult, Status
+from runbooks.watch import PIECE
 
 LINE_LIMIT = 65536
 REMEMBERED_LIMIT = 50
 TEXT_LIMIT = 2000
+
+LONGEST_SECRET = 4096
 
 _PHASES = get_args(Phase)
 _STATUSES = get_args(Status)
@@ -22,6 +26,8 @@ def cleaner(target: Mapping[str, str]) -> Callable[[str], str]:
     secrets = [
         value for name, value in target.items() if len(value) >= 4 and any(w in name.lower() for w in _SECRET_WORDS)
     ]
+    # A key of several lines is shown in lines.
+    secrets += [line for value in secrets if "\n" in value for line in value.splitlines() if len(line) >= 8]
     # The longest first: a credential may contain another.
     secrets.sort(key=len, reverse=True)
 
@@ -64,6 +70,51 @@ class Output:
         self._trim()
         middle = f"\n[... {self._cut} bytes cut ...]\n".encode() if self._cut else b""
         return bytes(self._head + middle + self._tail).decode("utf-8", "replace").replace("\ufffd", "?")
+
+
+class Live:
+    """The same output in pieces while it comes: whole lines as far as there are any, secrets masked.
+
+    After `OUTPUT_LIMIT / 2` characters only a sentence follows: the rest stands in the run's log when it has ended.
+    """
+
+    MORE = "\n[... more follows when the run has ended ...]\n"
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        self._clean = clean
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._waiting = ""
+        self._room = OUTPUT_LIMIT // 2
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._room > 0:
+            self._waiting += self._decoder.decode(data)
+            # What would not be shown any more need not be kept either.
+            self._waiting = self._waiting[: self._room + PIECE]
+
+    def pieces(self) -> list[str]:
+        """Return what can be shown now: up to the last end of a line, since a secret never goes over one."""
+        whole = self._waiting.rfind("\n") + 1
+        if not whole and len(self._waiting) > PIECE:
+            whole = len(self._waiting) - LONGEST_SECRET  # half of a secret would not be masked
+        return self._cut(whole)
+
+    def rest(self) -> list[str]:
+        """Return all that is left."""
+        return self._cut(len(self._waiting))
+
+    def _cut(self, length: int) -> list[str]:
+        if self._room <= 0 or not length:
+            return []
+        text, self._waiting = self._clean(self._waiting[:length]), self._waiting[length:]
+        shown = text[: self._room]
+        self._room -= len(shown)
+        pieces = [shown[start : start + PIECE] for start in range(0, len(shown), PIECE)]
+        if self._room <= 0:
+            self._waiting = ""
+            pieces.append(self.MORE)
+        return pieces
 
 
 class Conversation:

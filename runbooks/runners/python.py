@@ -20,15 +20,19 @@ from runbooks import parameters as values
 from runbooks import process
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
-from runbooks.runners.conversation import Conversation, Output, cleaner
+from runbooks.runners.conversation import Conversation, Live, Output, cleaner
 from runbooks.source import SourceError
 from runbooks.targets.sqlite import TargetError
+from runbooks.watch import QUIET, Watch
 
 log = logging.getLogger(__name__)
 
 CHILD = Path(__file__).with_name("child.py")
 END_GRACE = 6.0
 """Seconds that the guardian has for ending its tree before the parent does it."""
+
+TELL_SECONDS = 1.0
+"""Between two pieces of live output, and between two questions whether the run must end."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -39,8 +43,9 @@ def execute(
     parameters: Mapping[str, str],
     target: Mapping[str, str],
     run_id: str,
-    on_start: Callable[[], None] | None = None,
-    on_phase: Callable[[str], None] | None = None,
+    handed: Mapping[str, str] | None = None,
+    watch: Watch = QUIET,
+    job: str = "",
     time_limit: float | None = None,
 ) -> Outcome:
     """Execute the runbook once and return how that ended; never starts anything twice.
@@ -48,19 +53,21 @@ def execute(
     parameters: values by name as `parameters.extract` gave them; checked again here.
     target: settings of the target, credentials included; they reach the child over a pipe only.
     run_id: 1 to 64 letters, digits and hyphens, recorded with every change.
-    on_start: called once, after the pre-check said yes and before the action may start. When it raises,
-      the action never starts and the exception goes on to the caller.
-    on_phase: called with the name of each phase as it begins; what it raises is logged and goes no further.
+    handed: secrets of this run alone, by name, for the steps' context; masked in everything that is returned.
+    watch: what is told while the run goes on. job: must be empty; what runs here cannot be gone on with elsewhere.
     time_limit: seconds for pre-check, action and post-check (default: the runbook's); the undo has its own.
     """
     if not _RUN_ID.fullmatch(run_id):
         raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
-    clean = cleaner(target)
+    if job:
+        raise ValueError("job: a run in a child process ends with its worker; it cannot be followed by another")
+    handed = handed or {}
+    clean = cleaner({**target, **{f"secret {name}": value for name, value in handed.items()}})
     try:
-        request = _request(runbook, parameters, target, run_id)
+        request = {**_request(runbook, parameters, target, run_id), "handed": dict(handed)}
     except (values.ParameterError, SourceError, TargetError) as error:
         return Outcome("failed", "start", clean(f"the run could not begin: {error}; nothing was changed"))
-    return lead(runbook, request, clean=clean, on_start=on_start, on_phase=on_phase, time_limit=time_limit)
+    return lead(runbook, request, clean=clean, watch=watch, time_limit=time_limit)
 
 
 def lead(
@@ -68,8 +75,7 @@ def lead(
     request: Mapping[str, Any],
     *,
     clean: Callable[[str], str],
-    on_start: Callable[[], None] | None,
-    on_phase: Callable[[str], None] | None,
+    watch: Watch,
     time_limit: float | None,
     scratch: str = "",
 ) -> Outcome:
@@ -82,7 +88,7 @@ def lead(
     except OSError as error:
         return Outcome("failed", "start", clean(f"the run could not begin: {error}; nothing was changed"))
     limit = runbook.time_limit if time_limit is None else time_limit
-    following = _Following(child, on_start, on_phase, limit, runbook.undo_time_limit)
+    following = _Following(child, watch, Live(clean), limit, runbook.undo_time_limit)
     try:
         following.follow(request)
     finally:
@@ -116,6 +122,7 @@ def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[st
         "target_kind": runbook.target_kind,
         "target": dict(target),
         "parameters": values.typed(runbook, parameters),
+        "handed": {},
         "bounds": runbook.resources.model_dump(exclude={"processes"}),
     }
 
@@ -200,19 +207,12 @@ class _Child:
 
 
 class _Following:
-    """Follows one child: reads what it says, lets the action start, keeps the time."""
+    """Follows one child: reads what it says, lets the action start, keeps the time, asks whether it must end."""
 
-    def __init__(
-        self,
-        child: _Child,
-        on_start: Callable[[], None] | None,
-        on_phase: Callable[[str], None] | None,
-        limit: float,
-        undo_limit: float,
-    ) -> None:
+    def __init__(self, child: _Child, watch: Watch, live: Live, limit: float, undo_limit: float) -> None:
         self.child = child
-        self.on_start = on_start
-        self.on_phase = on_phase
+        self.watch = watch
+        self.live = live
         self.limit = limit
         self.undo_limit = undo_limit
         self.deadline = time.monotonic() + limit
@@ -221,6 +221,7 @@ class _Following:
         self.output = Output()
         self._announced = 0
         self._undoing = False
+        self._tell_at = time.monotonic() + TELL_SECONDS
 
     def follow(self, request: Mapping[str, Any]) -> None:
         """Return when all of the run has ended, or cannot be ended in time."""
@@ -238,7 +239,8 @@ class _Following:
                 self._announce()
                 self._keep_time()
                 if (ended and not ready) or (self.over and time.monotonic() > self.deadline):
-                    return
+                    break
+        self._tell(self.live.rest())
 
     def _take(self, descriptor: int, selector: selectors.BaseSelector) -> None:
         data = os.read(descriptor, 65536)
@@ -246,6 +248,7 @@ class _Following:
             selector.unregister(descriptor)
         elif descriptor == self.child.output:
             self.output.add(data)
+            self.live.add(data)
         else:
             self.talk.feed(data)
 
@@ -253,14 +256,9 @@ class _Following:
         while self._announced < len(self.talk.begun):
             phase = self.talk.begun[self._announced]
             self._announced += 1
-            if self.on_phase is not None:
-                try:
-                    self.on_phase(phase)
-                except Exception:  # a page that shows progress must not end an action half-way
-                    log.exception("on_phase failed for run %s, phase %s", self.child.run_id, phase)
+            self._guarded("on_phase", self.watch.on_phase, phase)
         if self.talk.ready and not self.talk.allowed and not self.over:
-            if self.on_start is not None:
-                self.on_start()
+            self.watch.on_start()
             if time.monotonic() <= self.deadline:
                 # Said before it is sent: from here on nobody may claim that nothing was changed.
                 self.talk.allowed = True
@@ -272,10 +270,26 @@ class _Following:
             self._undoing = True
             self.limit = self.undo_limit
             self.deadline = now + self.undo_limit
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_SECONDS
+            self._tell(self.live.pieces())
+            if not self.over and (why := self._guarded("stop", self.watch.stop)):
+                self._give_up(why, now)
         if self.talk.broken and not self.over:
             self._give_up("it reported what can't be read", now)
         if now > self.deadline and not self.over:
             self._give_up(f"the time limit of {self.limit:g} s was reached", now)
+
+    def _tell(self, pieces: list[str]) -> None:
+        for piece in pieces:
+            self._guarded("on_output", self.watch.on_output, piece)
+
+    def _guarded(self, name: str, told: Callable[..., str | None], *given: str) -> str:
+        try:
+            return told(*given) or ""
+        except Exception:  # what only tells must not end an action half-way
+            log.exception("%s failed for run %s, phase %s", name, self.child.run_id, self.talk.phase)
+            return ""
 
     def _give_up(self, why: str, now: float) -> None:
         self.over = why

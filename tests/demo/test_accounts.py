@@ -24,8 +24,6 @@ def run(path: Path, runbook: str, **parameters: str) -> Outcome:
         parameters=parameters,
         target={"path": str(path)},
         run_id="one",
-        on_start=None,
-        time_limit=None,
     )
 
 

@@ -15,6 +15,7 @@ from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.runners import python
 from runbooks.targets import open_directory
+from runbooks.watch import Watch
 from tests.runbooks.slapd import SERVICE_PASSWORD, Slapd, group, person
 
 Execute = Callable[..., Outcome]
@@ -193,7 +194,9 @@ def test_a_server_that_restarts_after_the_action_is_asked_again(
             ldap_server.start()
 
     waits = "    import time\n    time.sleep(0.5)\n    shipped(context)"
-    outcome = execute(altered("unlock_account", "post_check", waits), options={"on_phase": restart}, account="j.smith")
+    outcome = execute(
+        altered("unlock_account", "post_check", waits), options={"watch": Watch(on_phase=restart)}, account="j.smith"
+    )
     assert outcome.status == "succeeded", outcome
     assert len(ldap_server.changes()) == 1
 

@@ -18,6 +18,7 @@ from runbooks.base import Resources, Runbook
 from runbooks.outcome import Outcome
 from runbooks.runners import python
 from runbooks.targets.journal import Journal
+from runbooks.watch import Watch
 
 Behave = Callable[..., Outcome]
 
@@ -47,7 +48,7 @@ def test_a_run_whose_post_check_agrees_has_succeeded(behave: Behave, journal: Jo
 
 def test_a_refusal_changes_nothing_and_never_asks_to_start(behave: Behave, journal: Journal) -> None:
     started: list[str] = []
-    outcome = behave(pre_check="refuse", action="write", options={"on_start": lambda: started.append("x")})
+    outcome = behave(pre_check="refuse", action="write", options={"watch": Watch(on_start=lambda: started.append("x"))})
     assert (outcome.status, outcome.message, outcome.changed_nothing) == ("refused", "refused in pre_check", True)
     assert not started
     assert whats(journal) == []
@@ -122,8 +123,9 @@ def test_the_action_waits_for_the_callers_word(behave: Behave, journal: Journal)
     behave(
         action="write",
         options={
-            "on_start": lambda: seen.append(("start", whats(journal))),
-            "on_phase": lambda phase: seen.append((phase, [])),
+            "watch": Watch(
+                on_start=lambda: seen.append(("start", whats(journal))), on_phase=lambda phase: seen.append((phase, []))
+            ),
         },
     )
     assert [what for what, _ in seen] == ["pre_check", "start", "action", "post_check"]
@@ -135,7 +137,7 @@ def test_an_error_of_the_caller_stops_the_run_before_the_action(behave: Behave, 
         raise LookupError("the row is gone")
 
     with pytest.raises(LookupError, match="the row is gone"):
-        behave(action="write", options={"on_start": refuse})
+        behave(action="write", options={"watch": Watch(on_start=refuse)})
     assert whats(journal) == []
 
 
@@ -143,7 +145,7 @@ def test_an_error_in_showing_progress_ends_nothing(behave: Behave, caplog: pytes
     def broken(phase: str) -> None:
         raise OSError(f"no page for {phase}")
 
-    assert behave(action="write", options={"on_phase": broken}).status == "succeeded"
+    assert behave(action="write", options={"watch": Watch(on_phase=broken)}).status == "succeeded"
     assert "on_phase failed" in caplog.text
 
 
@@ -259,7 +261,7 @@ def test_kill_9_of_the_guardian_leaves_an_unknown_and_no_orphan(behave: Behave) 
             (guardian,) = [child for child in me.children() if "child.py" in " ".join(child.cmdline())]
             guardian.kill()
 
-    outcome = behave(action="family", post_check="hang", options={"on_phase": kill_guardian})
+    outcome = behave(action="family", post_check="hang", options={"watch": Watch(on_phase=kill_guardian)})
     assert outcome.status == "unknown"
     assert "guards the run" in outcome.message
 

@@ -16,6 +16,7 @@ from runbooks import process
 from runbooks.definition import DefinitionError
 from runbooks.outcome import Outcome
 from runbooks.targets.plays import Told
+from runbooks.watch import Watch
 from tests.runbooks.hosts.conftest import HOLDS, LOCAL, PING, RAM, Execute, Write
 from tests.runbooks.hosts.sshd import Sshd
 
@@ -70,7 +71,7 @@ def test_the_post_check_decides_and_not_the_exit_code_and_knows_what_was_noted_b
             action=touch(path) + "- ansible.builtin.fail: {msg: the action gave up}\n",
             post_check=exists(path, wanted=True) + look,
         ),
-        options={"on_start": lambda: seen.append(f"start {path.exists()}"), "on_phase": seen.append},
+        options={"watch": Watch(on_start=lambda: seen.append(f"start {path.exists()}"), on_phase=seen.append)},
     )
     assert (outcome.status, outcome.phase) == ("succeeded", "post_check"), outcome.output
     assert phases(outcome) == [("pre_check", True), ("action", False), ("post_check", True)]
@@ -270,8 +271,9 @@ import json, sys
 from pathlib import Path
 from runbooks import definition
 from runbooks.runners import ansible
+from runbooks.watch import Watch
 ansible.execute(definition.read(Path(sys.argv[1])), parameters={"host": "here"}, run_id=sys.argv[2],
-                target=json.loads(sys.argv[3]), on_phase=lambda phase: print(phase, flush=True))
+                target=json.loads(sys.argv[3]), watch=Watch(on_phase=lambda phase: print(phase, flush=True)))
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runbooks.base import Parameter, Runbook
 from runbooks.runners import python
+from runbooks.watch import Watch
 
 PHASES = ("pre_check", "action", "post_check", "undo", "undo_check", "folder")
 
@@ -29,6 +30,6 @@ if __name__ == "__main__":
         parameters={"action": sys.argv[3]},
         target={"path": sys.argv[1]},
         run_id=sys.argv[2],
-        on_phase=lambda phase: print(phase, flush=True),
+        watch=Watch(on_phase=lambda phase: print(phase, flush=True)),
     )
     print(outcome.status, flush=True)
