@@ -33,6 +33,7 @@ class Outcome:
       unknown      the action was allowed to start and no verdict came: nobody knows, a person must look
     phase: the last phase that began. message: one or more plain sentences. output: what the steps wrote
     to stdout and stderr, at most 1 MiB of UTF-8, head and tail kept. remembered: the state before.
+    alarm: something that must not happen again did, so the runbook's circuit opens with this one run.
     """
 
     status: Status
@@ -41,6 +42,7 @@ class Outcome:
     phases: tuple[PhaseResult, ...] = ()
     output: str = ""
     remembered: Mapping[str, str | int] = field(default_factory=dict)
+    alarm: bool = False
 
     @property
     def changed_nothing(self) -> bool:

@@ -1,0 +1,315 @@
+"""Leads a run whose phases are jobs of another system: launches each once, follows it, and lets another worker go on.
+
+Before a job is launched, and again when its number is known, the caller is told where the run stands (`watch.on_job`).
+Whoever is given that text later goes on from there. A check whose launch was lost is launched again; an action whose
+launch was lost is looked for under the run's identity, and is unknown where it is not found: it may have happened.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Protocol
+
+from runbooks.base import Runbook
+from runbooks.outcome import Outcome, Phase, PhaseResult, Status
+from runbooks.runners.conversation import Live, Output
+from runbooks.verdict import verdict
+from runbooks.watch import Watch
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = (0.2, 0.5, 1.0, 2.0)
+"""Pauses between looks at a job: short at first, since most jobs are short, the last one again and again."""
+FIND_SECONDS = (0.5, 1.0, 2.0, 5.0)
+CANCEL_SECONDS = 30.0
+AGAIN_SECONDS = 60.0
+"""What is left at least for a run that a worker goes on with: its job may have ended well while nobody looked."""
+MESSAGE_LIMIT = 2000
+CHANGING = ("action", "undo")
+
+
+class RemoteError(Exception):
+    """The other system could not be asked, and may be asked again; the message says what it was."""
+
+
+class LaunchRefused(Exception):
+    """The job was not started, for certain. `alarm`: the runbook's circuit must open at once."""
+
+    def __init__(self, message: str, *, alarm: bool = False) -> None:
+        super().__init__(message)
+        self.alarm = alarm
+
+
+class LaunchLost(Exception):
+    """No answer came to a launch: the job may run."""
+
+
+class _Unknown(Exception):
+    """Nobody can say what was done."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job as it stands. output: what it wrote since the last look, as text. message: why it ended as it did."""
+
+    state: Literal["running", "succeeded", "failed", "canceled"]
+    message: str = ""
+    output: str = ""
+
+
+class Jobs(Protocol):
+    """One run's client of a job system. Each method asks once, bounded in time; RemoteError when it cannot."""
+
+    def launch(self, phase: str) -> str:
+        """Start the phase's job, marked with the run's identity; its number. LaunchRefused or LaunchLost."""
+
+    def find(self, phase: str) -> list[str]:
+        """The numbers of all jobs of this phase that carry the run's identity."""
+
+    def look(self, job: str) -> Seen:
+        """How the job stands."""
+
+    def cancel(self, job: str) -> None:
+        """Ask that the job end; it may take a while."""
+
+
+@dataclass
+class State:
+    """Where a run stands, as text in `watch.on_job`: the phase, its job ("" while it is launched), what was before.
+
+    ends_at: seconds since the epoch by which the phases up to the post-check, or the undo, must have ended.
+    """
+
+    phase: str = ""
+    job: str = ""
+    started: bool = False
+    ends_at: float = 0.0
+    ended: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The state as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, text: str) -> "State":
+        """The state that `text` wrote; a new one from an empty text."""
+        return cls(**json.loads(text)) if text else cls()
+
+
+def lead(
+    runbook: Runbook,
+    jobs: Jobs,
+    *,
+    job: str,
+    clean: Callable[[str], str],
+    watch: Watch,
+    time_limit: float | None = None,
+) -> Outcome:
+    """Lead the run through its phases, from where `job` says that it stands, and return how it ended.
+
+    A phase's job that ended well is a phase that said yes; a pre-check's that failed has refused.
+    """
+    run = _Run(runbook, jobs, State.of(job), clean, watch, time_limit)
+    try:
+        status, message = verdict(run.phase, ready=run.ready, reversible=runbook.reversible)
+    except _Unknown as error:
+        status, message = "unknown", f"{error}; nobody knows what was done: look at the target first"
+    return run.outcome(status, message)
+
+
+class _Run:
+    """One run: its state, its clock and what it wrote."""
+
+    def __init__(
+        self,
+        runbook: Runbook,
+        jobs: Jobs,
+        state: State,
+        clean: Callable[[str], str],
+        watch: Watch,
+        time_limit: float | None,
+    ) -> None:
+        self.runbook = runbook
+        self.jobs = jobs
+        self.state = state
+        self.clean = clean
+        self.watch = watch
+        self.limit = runbook.time_limit if time_limit is None else time_limit
+        self.output = Output()
+        self.live = Live(clean)
+        self.alarm = False
+        state.ends_at = max(state.ends_at, time.time() + AGAIN_SECONDS) if state.phase else time.time() + self.limit
+
+    def phase(self, name: str) -> tuple[str, str]:
+        """Run one phase, or go on with it; how it went and the sentence for it."""
+        if name in self.state.ended:
+            kind, message, _ = self.state.ended[name]
+            return kind, message
+        self._told("on_phase", self.watch.on_phase, name)
+        began = time.monotonic()
+        if self.state.phase != name:
+            if name == "undo":
+                self.state.ends_at = time.time() + self.runbook.undo_time_limit
+            self._intend(name)
+            found = ""
+        else:
+            found = self.state.job or self._lost(name)
+        try:
+            kind, message = self._followed(name, found or self._launched(name))
+        except LaunchRefused as error:
+            self.alarm = self.alarm or error.alarm
+            kind, message = ("refused" if name == "pre_check" else "error"), str(error)
+        self.state.ended[name] = (kind, self.clean(message)[:MESSAGE_LIMIT], round(time.monotonic() - began, 4))
+        return kind, self.state.ended[name][1]
+
+    def ready(self) -> bool:
+        """Ask the caller once whether the action may start; a worker that goes on afterwards does not ask again."""
+        if not self.state.started:
+            self.watch.on_start()
+            self.state.started = True
+        return True
+
+    def outcome(self, status: str, message: str) -> Outcome:
+        """How the run ended."""
+        for piece in self.live.rest():
+            self._told("on_output", self.watch.on_output, piece)
+        return Outcome(
+            status=_STATUS[status],
+            phase=_PHASE.get(self.state.phase, "start"),
+            message=self.clean(message),
+            phases=tuple(
+                PhaseResult(_PHASE[name], kind == "ok", said, seconds)
+                for name, (kind, said, seconds) in self.state.ended.items()
+            ),
+            output=self.clean(self.output.text()),
+            alarm=self.alarm,
+        )
+
+    def _intend(self, name: str) -> None:
+        self.state.phase, self.state.job = name, ""
+        self.watch.on_job(self.state.text())
+
+    def _known(self, job: str) -> str:
+        self.state.job = job
+        self.watch.on_job(self.state.text())
+        return job
+
+    def _lost(self, name: str) -> str:
+        """The job of a launch whose answer was lost with its worker; empty where it may be launched (again)."""
+        found = self._found(name)
+        if len(found) > 1 or (name in CHANGING and not found):
+            raise _Unknown(f"{len(found)} jobs are found for the {_words(name)} of this run, whose launch was lost")
+        return self._known(found[0]) if found else ""
+
+    def _launched(self, name: str) -> str:
+        try:
+            return self._known(self.jobs.launch(name))
+        except RemoteError as error:
+            raise LaunchRefused(f"the job could not be launched: {error}") from error
+        except LaunchLost as error:
+            found = self._found(name)
+            if len(found) == 1:
+                return self._known(found[0])
+            if name in CHANGING or found:
+                raise _Unknown(f"no answer came to the launch of the {_words(name)} ({error})") from error
+            raise LaunchRefused(f"no answer came to the launch ({error})") from error
+
+    def _found(self, name: str) -> list[str]:
+        """A job may appear in the other system's list a moment after its launch."""
+        found: list[str] = []
+        for pause in FIND_SECONDS:
+            try:
+                found = self.jobs.find(name)
+            except RemoteError as error:
+                log.warning("the jobs of the %s cannot be looked up: %s", _words(name), error)
+            if found:
+                return found
+            time.sleep(pause)
+        return found
+
+    def _followed(self, name: str, job: str) -> tuple[str, str]:
+        """Follow the job to its end, or end it where the time is up or the caller says so."""
+        pauses = iter(POLL_SECONDS)
+        pause, silent = 0.0, ""
+        while True:
+            time.sleep(pause)
+            pause = next(pauses, POLL_SECONDS[-1])
+            why = self._over()
+            try:
+                seen = self.jobs.look(job)
+            except RemoteError as error:
+                silent = f"; it does not answer: {error}"
+            else:
+                self._take(seen.output)
+                if seen.state != "running":
+                    return self._ended(name, seen)
+            if why:
+                return self._given_up(name, job, f"{why}{silent}")
+
+    def _ended(self, name: str, seen: Seen) -> tuple[str, str]:
+        if seen.state == "succeeded":
+            return "ok", ""
+        said = seen.message or f"its job {seen.state}"
+        return ("refused" if name == "pre_check" else "not_done" if name not in CHANGING else "error"), said
+
+    def _over(self) -> str:
+        if time.time() > self.state.ends_at:
+            undoing = self.state.phase in {"undo", "undo_check"}
+            return f"the time limit of {self.runbook.undo_time_limit if undoing else self.limit:g} s was reached"
+        return self._told("stop", self.watch.stop)
+
+    def _given_up(self, name: str, job: str, why: str) -> tuple[str, str]:
+        """End the job; only a job that has ended without doing anything leaves nothing unknown."""
+        give_up = time.monotonic() + CANCEL_SECONDS
+        while time.monotonic() < give_up:
+            with contextlib.suppress(RemoteError):
+                self.jobs.cancel(job)
+                seen = self.jobs.look(job)
+                self._take(seen.output)
+                if seen.state != "running":
+                    break
+            time.sleep(1.0)
+        else:
+            why += f"; job {job} could not be ended and may go on"
+        if name == "pre_check":
+            return "error", why
+        raise _Unknown(f"{why} during the {_words(name)}")
+
+    def _take(self, text: str) -> None:
+        if text:
+            data = text.encode("utf-8", "replace")
+            self.output.add(data)
+            self.live.add(data)
+            for piece in self.live.pieces():
+                self._told("on_output", self.watch.on_output, piece)
+
+    def _told(self, name: str, told: Callable[..., str | None], *given: str) -> str:
+        try:
+            return told(*given) or ""
+        except Exception:  # what only tells must not end an action half-way
+            log.exception("%s failed", name)
+            return ""
+
+
+def _words(name: str) -> str:
+    return name.replace("_", "-")
+
+
+_STATUS: Mapping[str, Status] = {
+    "succeeded": "succeeded",
+    "refused": "refused",
+    "failed": "failed",
+    "undone": "undone",
+    "undo_failed": "undo_failed",
+    "unknown": "unknown",
+}
+_PHASE: Mapping[str, Phase] = {
+    "pre_check": "pre_check",
+    "action": "action",
+    "post_check": "post_check",
+    "undo": "undo",
+    "undo_check": "undo_check",
+}
