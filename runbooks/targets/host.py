@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from runbooks.environments import Environment
 from runbooks.targets.sqlite import TargetError
 
-Environment = Literal["production", "staging", "test", "development"]
 Argument = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Command = Annotated[tuple[Argument, ...], Field(min_length=1, max_length=50)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

@@ -10,6 +10,7 @@ from triage.models.job import Job, WorkerBeat
 from triage.models.outbound import Notification, Writeback
 from triage.models.person import Person, Token
 from triage.models.release import Release
+from triage.models.restraint import Freeze, Limit, Window
 from triage.models.review import Label, Review
 from triage.models.run import Approval, Run
 from triage.models.runbook import RunbookState, Target
@@ -29,8 +30,10 @@ __all__ = [
     "Delivery",
     "DeliveryKey",
     "Draw",
+    "Freeze",
     "Job",
     "Label",
+    "Limit",
     "Membership",
     "Mode",
     "Notification",
@@ -49,6 +52,7 @@ __all__ = [
     "Target",
     "Ticket",
     "Token",
+    "Window",
     "WorkerBeat",
     "Writeback",
 ]

@@ -51,6 +51,7 @@ class Run(models.Model):
     claim_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     hold_until = models.DateTimeField("switch, window or limit; no attempt is counted", null=True)
+    window_at = models.DateTimeField("waits for a window that opens then, or a freeze that ends then", null=True)
     requested_at = models.DateTimeField(db_index=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

@@ -1,18 +1,23 @@
-"""Switches and circuits of runbooks, and what runbooks may touch at a customer."""
+"""Switches, limits and circuits of runbooks at a customer, and what runbooks may touch there."""
 
 from django.db import models
 
+from runbooks.environments import ENVIRONMENTS
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import EncryptedTextField
 
 
 class RunbookState(models.Model):
-    """A customer's switch and error circuit for one runbook."""
+    """A customer's switch, limits and error circuit for one runbook, and in which environments it may run."""
 
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
     runbook = models.CharField(max_length=60)
     enabled = models.BooleanField(default=True)
-    runs_an_hour = models.PositiveIntegerField("empty: the runbook's own limit", null=True, blank=True)
+    runs_an_hour = models.PositiveIntegerField("runs an hour, empty: the runbook's own limit", null=True, blank=True)
+    concurrent = models.PositiveIntegerField(
+        "runs at the same moment, empty: the runbook's own limit", null=True, blank=True
+    )
+    environments = models.JSONField("by environment: run, approve or never", default=dict, blank=True)
     circuit_closed_at = models.DateTimeField("older failures are forgiven", null=True, blank=True)
 
     objects = CustomerQuerySet.as_manager()
@@ -31,6 +36,12 @@ class Target(models.Model):
     key = models.SlugField(max_length=60)
     kind = models.CharField(max_length=20)
     settings = EncryptedTextField("connection and credentials as JSON")
+    environment = models.CharField(
+        "environment, empty: production; a host's own counts before it",
+        max_length=20,
+        choices=[(name, name) for name in ENVIRONMENTS],
+        blank=True,
+    )
 
     objects = CustomerQuerySet.as_manager()
 
