@@ -7,7 +7,7 @@ from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode,
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
 from triage.models.job import Job, WorkerBeat
-from triage.models.outbound import Notification, Writeback
+from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
 from triage.models.person import Person, Token
 from triage.models.release import Release
 from triage.models.restraint import Freeze, Limit, Window
@@ -30,20 +30,24 @@ __all__ = [
     "Delivery",
     "DeliveryKey",
     "Draw",
+    "EventEndpoint",
     "Freeze",
     "Job",
     "Label",
     "Limit",
+    "MailChoice",
     "Membership",
     "Mode",
     "Notification",
     "Person",
+    "Posting",
     "Prediction",
     "Registration",
     "Release",
     "Review",
     "Role",
     "Run",
+    "RunbookOwner",
     "RunbookState",
     "Source",
     "SourceMapping",

@@ -24,10 +24,13 @@ class Token(models.Model):
 
     person = models.ForeignKey(Person, on_delete=models.CASCADE)
     purpose = models.CharField(max_length=16, choices=Purpose)
+    name = models.CharField("what it is for, in the owner's words", max_length=80, blank=True)
+    scopes = models.JSONField("what an API token may do, of what its owner may do", default=list)
     digest = models.CharField("SHA-256 of the secret", max_length=64, unique=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField("a link was used up; an API token was last used", null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.purpose} for {self.person_id}"
