@@ -12,7 +12,7 @@ from triage.models.person import Person, Token
 from triage.models.release import Release
 from triage.models.restraint import Freeze, Limit, Window
 from triage.models.review import Label, Review
-from triage.models.run import Approval, Run
+from triage.models.run import Approval, Run, RunPiece
 from triage.models.runbook import RunbookState, Target
 from triage.models.source import Source, SourceMapping
 from triage.models.standing import Standing
@@ -47,6 +47,7 @@ __all__ = [
     "Review",
     "Role",
     "Run",
+    "RunPiece",
     "RunbookOwner",
     "RunbookState",
     "Source",

@@ -55,8 +55,13 @@ class Run(models.Model):
     requested_at = models.DateTimeField(db_index=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    phase = models.CharField("what is going on now", max_length=20, blank=True)
     phases = models.JSONField(default=list)
     output = models.TextField(blank=True)
+    job = models.TextField("where jobs elsewhere stand, for the worker that goes on with them", blank=True)
+    alarm = models.BooleanField("opens the circuit alone", default=False)
+    stop_asked_at = models.DateTimeField(null=True)
+    stop_asked_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
 
     objects = CustomerQuerySet.as_manager()
 
@@ -84,6 +89,17 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.runbook} for {self.ticket_id}"
+
+
+class RunPiece(models.Model):
+    """A piece of what a run writes while it goes on, masked; its whole output stands in the run when it has ended."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="pieces")
+    at = models.DateTimeField()
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{len(self.text)} characters of {self.run_id}"
 
 
 class ApprovalStatus(models.TextChoices):

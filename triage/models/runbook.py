@@ -19,6 +19,8 @@ class RunbookState(models.Model):
     )
     environments = models.JSONField("by environment: run, approve or never", default=dict, blank=True)
     circuit_closed_at = models.DateTimeField("older failures are forgiven", null=True, blank=True)
+    action_version = models.CharField("SHA-256 of what another system would run", max_length=64, blank=True)
+    action_version_at = models.DateTimeField("when the other system was last asked", null=True, blank=True)
 
     objects = CustomerQuerySet.as_manager()
 
