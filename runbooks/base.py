@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -150,8 +151,13 @@ class Runbook(_Frozen):
 
     @property
     def steps(self) -> source.Steps:
-        """The steps as they were when this process first read them; SourceError when they cannot be used."""
-        return source.read(self.folder, runner=self.runner, reversible=self.reversible)
+        """The steps as they were when this process first read them; SourceError when they cannot be used.
+
+        A phase that has a table of its own in the settings, such as a job of another system, is that table too.
+        """
+        read = source.read(self.folder, runner=self.runner, reversible=self.reversible)
+        told = {name: json.dumps(self.settings[name], sort_keys=True) for name in source.PHASES if name in self.settings}
+        return replace(read, functions={**read.functions, **told}) if told else read
 
     @property
     def selection_digest(self) -> str:
@@ -185,7 +191,9 @@ class Runbook(_Frozen):
 
     @property
     def _settings(self) -> str:
-        return json.dumps(dict(self.settings), sort_keys=True)
+        """What the settings say to all phases."""
+        shared = {name: value for name, value in self.settings.items() if name not in source.PHASES}
+        return json.dumps(shared, sort_keys=True)
 
 
 @cache
