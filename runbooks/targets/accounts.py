@@ -8,9 +8,16 @@ LOCKED_BY_FAILED_LOGINS = "failed_logins"
 LOCKED_FOR_SECURITY = "security"
 
 
+class PasswordRefused(Exception):
+    """The directory's rules do not allow this password; the message says why: the second half of a sentence."""
+
+
 @dataclass(frozen=True)
 class Account:
-    """One account. Sizes in MiB; lock_reason is empty unless locked."""
+    """One account. Sizes in MiB; lock_reason is empty unless locked.
+
+    contact: the mail address on file for word that must reach the owner though they cannot sign in; may be empty.
+    """
 
     uid: str
     display_name: str
@@ -22,6 +29,7 @@ class Account:
     groups: tuple[str, ...] = ()
     quota_mb: int = 10_240
     quota_used_mb: int = 0
+    contact: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,3 +101,9 @@ class Directory(Protocol):
 
     def restore_quota(self, uid: str, quota_mb: int, *, run_id: str) -> None:
         """Set the mailbox quota back to what it was, MiB."""
+
+    def set_password(self, uid: str, password: str, *, run_id: str) -> None:
+        """Set the password, and change nothing else; PasswordRefused where the directory's own rules forbid it.
+
+        TargetError for accounts that are privileged, disabled or held for an investigation.
+        """

@@ -18,6 +18,7 @@ from runbooks.targets.accounts import (
     Directory,
     Effect,
     Group,
+    PasswordRefused,
     Policy,
 )
 from runbooks.targets.sqlite import TargetError
@@ -29,6 +30,7 @@ __all__ = [
     "Directory",
     "Effect",
     "Group",
+    "PasswordRefused",
     "Policy",
     "SqliteDirectory",
     "TargetError",
@@ -39,7 +41,8 @@ _SCHEMA = """
 CREATE TABLE accounts (
     uid TEXT PRIMARY KEY, uid_key TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, name_key TEXT NOT NULL,
     mail TEXT NOT NULL, mail_key TEXT NOT NULL, locked INTEGER NOT NULL, lock_reason TEXT NOT NULL,
-    enabled INTEGER NOT NULL, privileged INTEGER NOT NULL, quota_mb INTEGER NOT NULL, quota_used_mb INTEGER NOT NULL
+    enabled INTEGER NOT NULL, privileged INTEGER NOT NULL, quota_mb INTEGER NOT NULL, quota_used_mb INTEGER NOT NULL,
+    contact TEXT NOT NULL, password TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX accounts_mail ON accounts (mail_key);
 CREATE INDEX accounts_name ON accounts (name_key);
@@ -85,7 +88,7 @@ def _fill(connection: sqlite3.Connection, accounts: list[Account], groups: list[
         keys = {"uid_key": handle_key(a.uid), "name_key": words_key(a.display_name), "mail_key": handle_key(a.mail)}
         connection.execute(
             "INSERT INTO accounts VALUES (:uid, :uid_key, :display_name, :name_key, :mail, :mail_key, "
-            ":locked, :lock_reason, :enabled, :privileged, :quota_mb, :quota_used_mb)",
+            ":locked, :lock_reason, :enabled, :privileged, :quota_mb, :quota_used_mb, :contact, '')",
             {**asdict(a), "groups": None, **keys},
         )
         connection.executemany("INSERT INTO memberships VALUES (?, ?)", [(a.uid, name) for name in a.groups])
@@ -170,6 +173,7 @@ class SqliteDirectory:
             groups=tuple(name for (name,) in names),
             quota_mb=row["quota_mb"],
             quota_used_mb=row["quota_used_mb"],
+            contact=row["contact"],
         )
 
     def groups(self) -> tuple[Group, ...]:
@@ -213,6 +217,29 @@ class SqliteDirectory:
         """Set the mailbox quota back to what it was, MiB."""
         with sqlite.writing(self._connection):
             self._set_quota(uid, quota_mb, "restore_quota", run_id)
+
+    def set_password(self, uid: str, password: str, *, run_id: str) -> None:
+        """Set the password, and change nothing else; PasswordRefused where it is short or the former one."""
+        from runbooks.targets import passwords
+
+        with sqlite.writing(self._connection):
+            account = self.known(uid)
+            if account.privileged or not account.enabled or account.lock_reason == LOCKED_FOR_SECURITY:
+                raise TargetError(f"{uid} is privileged, disabled or held: no runbook sets its password")
+            if len(password) < passwords.SHORTEST:
+                raise PasswordRefused(f"it has fewer than {passwords.SHORTEST} characters")
+            if self.lets_in(uid, password):
+                raise PasswordRefused("it is the account's present one")
+            kept = passwords.stored(password)
+            self._connection.execute("UPDATE accounts SET password = ? WHERE uid = ?", (kept, uid))
+            self._record(run_id, "set_password", uid, "", "")
+
+    def lets_in(self, uid: str, password: str) -> bool:
+        """Say whether this is the account's password; False where none was ever set."""
+        from runbooks.targets import passwords
+
+        row = self._connection.execute("SELECT password FROM accounts WHERE uid = ?", (uid,)).fetchone()
+        return row is not None and passwords.matches(password, row["password"])
 
     def effects(self, run_id: str | None = None) -> tuple[Effect, ...]:
         """Return the ledger of one run, or all of it, oldest first."""

@@ -13,6 +13,7 @@ from runbooks.targets.ldap_connection import Change, Conflict, Connection, Entry
 from runbooks.targets.ldap_groups import LdapGroups
 from runbooks.targets.ldap_locks import locks_of
 from runbooks.targets.ldap_names import Listed, NameBook
+from runbooks.targets.ldap_passwords import contact_of, set_password
 from runbooks.targets.ldap_settings import LdapSettings
 from runbooks.targets.ldap_terms import ASSERTION, any_of, parts
 from runbooks.targets.sqlite import TargetError
@@ -122,6 +123,13 @@ class LdapDirectory:
         same = former is not None and self._mib(former, self._settings.default_quota_mb) == quota_mb
         self._write_quota(entry, former if same and former is not None else self._in_units(quota_mb), run_id)
 
+    def set_password(self, uid: str, password: str, *, run_id: str) -> None:
+        """Set the password, and change nothing else; PasswordRefused where the server's own rules forbid it."""
+        entry, account = self._changeable(uid)
+        if not account.enabled or account.lock_reason == LOCKED_FOR_SECURITY:
+            raise TargetError(f"{uid} is disabled or held: no runbook sets its password")
+        set_password(self._connection, entry.dn, password, flavour=self._settings.flavour, run_id=run_id)
+
     def _account_entry(self, uid: str) -> Entry | None:
         entries = self._entries_of([uid])
         if len(entries) > 1:
@@ -132,7 +140,8 @@ class LdapDirectory:
         """Servers match more than the same letters; exactly these uids are wanted, and an entry with one uid only."""
         settings = self._settings
         attributes = [settings.uid_attribute, settings.name_attribute, settings.mail_attribute, *self._locks.attributes]
-        attributes += [name for name in (settings.quota_attribute, settings.quota_used_attribute) if name]
+        optional = (settings.quota_attribute, settings.quota_used_attribute, settings.contact_attribute)
+        attributes += [name for name in optional if name]
         wanted, found = {uid for uid in uids if uid}, []
         for part in parts(sorted(wanted)):
             matching = f"(&{settings.account_filter}{any_of(settings.uid_attribute, part)})"
@@ -159,6 +168,7 @@ class LdapDirectory:
                 groups=self._groups.of(entry.dn, uid),
                 quota_mb=self._mib(entry.one(settings.quota_attribute), settings.default_quota_mb),
                 quota_used_mb=self._mib(entry.one(settings.quota_used_attribute), 0),
+                contact=contact_of(entry, settings),
             )
             made.append(account)
         return made

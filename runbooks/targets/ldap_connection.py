@@ -4,7 +4,7 @@ A read is repeated once on a connection that has died; a change is sent once, ev
 """
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -129,10 +129,19 @@ class Connection:
         controls = [tracking(run_id)]
         if only_if and self.supports(ASSERTION):
             controls.append(asserting(only_if))
+        self.perform("the change", lambda opened: opened.modify(dn, parts, controls=controls))
+
+    def perform(self, doing: str, request: Callable[[ldap3.Connection], object]) -> None:
+        """Send one request that changes something, once; TargetError, saying what was being done, unless it was."""
         opened = self._connected()
-        with self._told("the change"):
-            opened.modify(dn, parts, controls=controls)
-            self._check_done(opened, "the change")
+        with self._told(doing):
+            request(opened)
+            self._check_done(opened, doing)
+
+    def offers(self, extension: str) -> bool:
+        """Say whether the server names this extended operation among those that it knows."""
+        root = self.entry("", "(objectClass=*)", ["supportedExtension"])
+        return root is not None and extension in root.all("supportedExtension")
 
     def _read(
         self, base: str, matching: str, attributes: Sequence[str], scope: Any, *, paged: bool, most: int | None = None

@@ -50,7 +50,9 @@ class LdapSettings(BaseModel):
     privileged_groups: distinguished names (DN); whoever is in one, through other groups too, is privileged.
     self_service_groups: DNs of those that may be asked for by ticket. members_by: what a membership holds.
     quota_attribute: a whole number in `quota_unit`; default_quota_mb counts where an account has none.
-    lockout_seconds: after which OpenLDAP lets a locked account in again; 0: never.
+    contact_attribute: where an account's contact on file stands, a mail address that its owner can read without it.
+    contact_may_be_mail: without such a contact the account's own mail address is it.
+    lockout_seconds: after which OpenLDAP lets a locked account in again; 0: never. software: see `lists.software`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
@@ -74,6 +76,8 @@ class LdapSettings(BaseModel):
     uid_attribute: Attribute
     name_attribute: Attribute
     mail_attribute: Attribute = "mail"
+    contact_attribute: NoAttribute = ""
+    contact_may_be_mail: bool = False
     group_name_attribute: Attribute = "cn"
     group_title_attribute: Attribute = "description"
     member_attribute: Attribute = "member"
@@ -86,6 +90,7 @@ class LdapSettings(BaseModel):
     connect_seconds: int = Field(default=3, ge=1, le=30)
     answer_seconds: int = Field(default=5, ge=1, le=60)
     most_accounts: int = Field(default=200_000, ge=1)
+    software: str = ""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,8 @@ with warnings.catch_warnings():
     from ldap3.core import exceptions
     from ldap3.operation.search import compile_filter, parse_filter
     from ldap3.protocol.controls import build_control
+    from ldap3.protocol.rfc3062 import PasswdModifyRequestValue
+    from ldap3.protocol.sasl.sasl import validate_simple_password
     from ldap3.utils.conv import escape_bytes
     from ldap3.utils.dn import parse_dn
     from pyasn1.codec.ber.encoder import encode
@@ -31,6 +33,8 @@ __all__ = [
     "ldap3",
     "lies_under",
     "parts",
+    "password_request",
+    "prepared",
     "printable",
     "tracking",
 ]
@@ -85,6 +89,22 @@ def tracking(run_id: str) -> Any:
     for name, text in texts.items():
         value[name] = text.encode()
     return build_control(SESSION_TRACKING, False, encode(value), encode_control_value=False)
+
+
+def password_request(dn: str, password: bytes) -> Any:
+    """Return the value of a request to set a password (RFC 3062)."""
+    value = PasswdModifyRequestValue()
+    value["userIdentity"] = dn
+    value["newPasswd"] = password
+    return value
+
+
+def prepared(password: str) -> bytes:
+    """Return the password's bytes as a client sends them to sign in (RFC 4513, 5.1.1); none where it can't be one."""
+    try:
+        return bytes(validate_simple_password(password))
+    except (exceptions.LDAPException, UnicodeError):
+        return b""
 
 
 def printable(text: object) -> str:

@@ -55,7 +55,9 @@ attributetype ( 1.2.840.113556.1.4.98 NAME 'primaryGroupID' EQUALITY integerMatc
   SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
 attributetype ( 1.2.840.113556.1.4.150 NAME 'adminCount' EQUALITY integerMatch
   SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
-objectclass ( 1.3.6.1.4.1.32473.2.1 NAME 'mailUser' AUXILIARY MAY ( mailQuota $ accountState ) )
+attributetype ( 1.3.6.1.4.1.32473.1.3 NAME 'recoveryMail' EQUALITY caseIgnoreIA5Match
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+objectclass ( 1.3.6.1.4.1.32473.2.1 NAME 'mailUser' AUXILIARY MAY ( mailQuota $ accountState $ recoveryMail ) )
 objectclass ( 1.2.840.113556.1.5.9 NAME 'user' AUXILIARY MUST sAMAccountName MAY ( objectCategory $ lockoutTime $
   userAccountControl $ msDS-User-Account-Control-Computed $ primaryGroupID $ adminCount ) )
 modulepath {modules}
@@ -84,7 +86,7 @@ directory {folder}/db
 envflags nosync
 maxsize 67108864
 limits dn.exact="{service}" size.prtotal=unlimited
-access to attrs=userPassword by anonymous auth
+access to attrs=userPassword by dn.exact="{service}" =w by anonymous auth
 access to attrs=member,mailQuota,pwdAccountLockedTime,lockoutTime by dn.exact="{service}" write by * read
 access to * by * read
 overlay ppolicy
@@ -228,6 +230,14 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "Payroll": ("uid=m.muster,ou=people",),
 }
 
+CONTACTS: Mapping[str, tuple[str, ...]] = {
+    "j.smith": ("jane@home.example",),
+    "m.muster": ("max@home.example", "muster@home.example"),
+    "p.admin": ("petra@home.example",),
+    "g.one": ("gone@home.example",),
+    "s.held": ("sam@home.example",),
+}
+"""Addresses on file; Max has two, and nobody can say which is meant."""
 
 WINDOWS = (
     ("w.locked", 512, 133_000_000_000_000_000, 0x10, 513),
@@ -299,7 +309,7 @@ def ldif() -> str:
         f"dn: {SERVICE}\nobjectClass: applicationProcess\nobjectClass: simpleSecurityObject\ncn: triage\n"
         f"userPassword: {SERVICE_PASSWORD}",
         f"dn: cn=policy,{BASE}\nobjectClass: device\nobjectClass: pwdPolicy\ncn: policy\npwdAttribute: userPassword\n"
-        "pwdLockout: TRUE\npwdMaxFailure: 3",
+        "pwdLockout: TRUE\npwdMaxFailure: 3\npwdMinLength: 12\npwdCheckQuality: 2\npwdInHistory: 3",
     ]
     entries += [_account(uid, name, state, "people") for uid, (name, state) in ACCOUNTS.items()]
     entries += [_windows_account(*account) for account in WINDOWS]
@@ -326,6 +336,7 @@ def _account(uid: str, name: str, state: str, unit: str) -> str:
         f"cn: {name}", f"sn: {name.rsplit(maxsplit=1)[-1]}", f"mail: {uid}@corp.example", f"userPassword: {PASSWORD}",
     ]  # fmt: skip
     lines += [f"accountState: {state}"] if state else []
+    lines += [f"recoveryMail: {contact}" for contact in CONTACTS.get(uid, ())]
     lines += [] if uid == "n.oquota" else ["mailQuota: 10240"]
     return "\n".join(lines)
 
