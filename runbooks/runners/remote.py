@@ -6,18 +6,27 @@ launch was lost is looked for under the run's identity, and is unknown where it 
 """
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Literal, Protocol
 
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome, Phase, PhaseResult, Status
 from runbooks.runners.conversation import Live, Output
+from runbooks.runners.jobs import (
+    CHANGING,
+    Jobs,
+    LaunchLost,
+    LaunchRefused,
+    RemoteError,
+    Seen,
+    State,
+    StateError,
+)
 from runbooks.verdict import verdict
 from runbooks.watch import Watch
+
+__all__ = ["Jobs", "LaunchLost", "LaunchRefused", "RemoteError", "Seen", "State", "lead", "not_led"]
 
 log = logging.getLogger(__name__)
 
@@ -27,76 +36,21 @@ FIND_SECONDS = (0.5, 1.0, 2.0, 5.0)
 CANCEL_SECONDS = 30.0
 AGAIN_SECONDS = 60.0
 """What is left at least for a run that a worker goes on with: its job may have ended well while nobody looked."""
+LAUNCH_SECONDS = (1.0, 2.0, 5.0, 10.0)
+"""Pauses between tries to launch, where the other system said or showed that it started nothing."""
 MESSAGE_LIMIT = 2000
-CHANGING = ("action", "undo")
-
-
-class RemoteError(Exception):
-    """The other system could not be asked, and may be asked again; the message says what it was."""
-
-
-class LaunchRefused(Exception):
-    """The job was not started, for certain. `alarm`: the runbook's circuit must open at once."""
-
-    def __init__(self, message: str, *, alarm: bool = False) -> None:
-        super().__init__(message)
-        self.alarm = alarm
-
-
-class LaunchLost(Exception):
-    """No answer came to a launch: the job may run."""
 
 
 class _Unknown(Exception):
     """Nobody can say what was done."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A job as it stands. output: what it wrote since the last look, as text. message: why it ended as it did."""
-
-    state: Literal["running", "succeeded", "failed", "canceled"]
-    message: str = ""
-    output: str = ""
+class _NotStarted(Exception):
+    """The action was not launched, for certain."""
 
 
-class Jobs(Protocol):
-    """One run's client of a job system. Each method asks once, bounded in time; RemoteError when it cannot."""
-
-    def launch(self, phase: str) -> str:
-        """Start the phase's job, marked with the run's identity; its number. LaunchRefused or LaunchLost."""
-
-    def find(self, phase: str) -> list[str]:
-        """The numbers of all jobs of this phase that carry the run's identity."""
-
-    def look(self, job: str) -> Seen:
-        """How the job stands."""
-
-    def cancel(self, job: str) -> None:
-        """Ask that the job end; it may take a while."""
-
-
-@dataclass
-class State:
-    """Where a run stands, as text in `watch.on_job`: the phase, its job ("" while it is launched), what was before.
-
-    ends_at: seconds since the epoch by which the phases up to the post-check, or the undo, must have ended.
-    """
-
-    phase: str = ""
-    job: str = ""
-    started: bool = False
-    ends_at: float = 0.0
-    ended: dict[str, tuple[str, str, float]] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """The state as JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of(cls, text: str) -> "State":
-        """The state that `text` wrote; a new one from an empty text."""
-        return cls(**json.loads(text)) if text else cls()
+class _Unreached(LaunchRefused):
+    """Nothing was started, since the other system could not be reached in time."""
 
 
 def lead(
@@ -112,12 +66,29 @@ def lead(
 
     A phase's job that ended well is a phase that said yes; a pre-check's that failed has refused.
     """
-    run = _Run(runbook, jobs, State.of(job), clean, watch, time_limit)
+    try:
+        run = _Run(runbook, jobs, State.of(job), clean, watch, time_limit)
+    except StateError as error:
+        return not_led(job, f"{error}; nobody knows what was done: look at the target first", clean)
     try:
         status, message = verdict(run.phase, ready=run.ready, reversible=runbook.reversible)
     except _Unknown as error:
         status, message = "unknown", f"{error}; nobody knows what was done: look at the target first"
+    except _NotStarted as error:
+        run.state.phase = "pre_check"
+        status, message = "failed", f"the action was not started: {error}; nothing was changed"
     return run.outcome(status, message)
+
+
+def not_led(job: str, why: str, clean: Callable[[str], str]) -> Outcome:
+    """The outcome of a run that cannot be led, or led on from where `job` says that it stands."""
+    try:
+        phase = State.of(job).phase
+    except StateError:
+        phase = "action"
+    begun = phase not in {"", "pre_check"}
+    said = why if begun else f"the run could not begin: {why}; nothing was changed"
+    return Outcome("unknown" if begun else "failed", _PHASE.get(phase, "start"), clean(said))
 
 
 class _Run:
@@ -150,20 +121,27 @@ class _Run:
             return kind, message
         self._told("on_phase", self.watch.on_phase, name)
         began = time.monotonic()
-        if self.state.phase != name:
-            if name == "undo":
-                self.state.ends_at = time.time() + self.runbook.undo_time_limit
-            self._intend(name)
-            found = ""
-        else:
-            found = self.state.job or self._lost(name)
         try:
-            kind, message = self._followed(name, found or self._launched(name))
+            kind, message = self._followed(name, self._taken_up(name) or self._launched(name))
         except LaunchRefused as error:
             self.alarm = self.alarm or error.alarm
-            kind, message = ("refused" if name == "pre_check" else "error"), str(error)
+            if error.unsure:
+                raise _Unknown(str(error)) from error
+            if name == "action":
+                raise _NotStarted(str(error)) from error
+            says_no = name == "pre_check" and not isinstance(error, _Unreached)
+            kind, message = ("refused" if says_no else "error"), str(error)
         self.state.ended[name] = (kind, self.clean(message)[:MESSAGE_LIMIT], round(time.monotonic() - began, 4))
         return kind, self.state.ended[name][1]
+
+    def _taken_up(self, name: str) -> str:
+        """The job with which another worker was; empty where it is to be launched."""
+        if self.state.phase == name:
+            return self.state.job or self._lost(name)
+        if name == "undo":
+            self.state.ends_at = time.time() + self.runbook.undo_time_limit
+        self._intend(name)
+        return ""
 
     def ready(self) -> bool:
         """Ask the caller once whether the action may start; a worker that goes on afterwards does not ask again."""
@@ -197,25 +175,35 @@ class _Run:
         self.watch.on_job(self.state.text())
         return job
 
-    def _lost(self, name: str) -> str:
-        """The job of a launch whose answer was lost with its worker; empty where it may be launched (again)."""
+    def _lost(self, name: str, why: str = "its launch was lost") -> str:
+        """The job of a launch whose answer was lost; empty where it may be launched (again)."""
         found = self._found(name)
         if len(found) > 1 or (name in CHANGING and not found):
-            raise _Unknown(f"{len(found)} jobs are found for the {_words(name)} of this run, whose launch was lost")
+            raise _Unknown(f"{len(found)} jobs are found for the {_words(name)} of this run: {why}")
         return self._known(found[0]) if found else ""
 
     def _launched(self, name: str) -> str:
-        try:
-            return self._known(self.jobs.launch(name))
-        except RemoteError as error:
-            raise LaunchRefused(f"the job could not be launched: {error}") from error
-        except LaunchLost as error:
-            found = self._found(name)
-            if len(found) == 1:
-                return self._known(found[0])
-            if name in CHANGING or found:
-                raise _Unknown(f"no answer came to the launch of the {_words(name)} ({error})") from error
-            raise LaunchRefused(f"no answer came to the launch ({error})") from error
+        """Launch the phase's job: again while nothing was started, a check even where that cannot be known."""
+        for pause in (*LAUNCH_SECONDS, None):
+            try:
+                return self._known(self.jobs.launch(name))
+            except RemoteError as error:
+                self._wait(name, pause, f"the job could not be launched: {error}")
+            except LaunchLost as error:
+                if found := self._lost(name, f"no answer came to its launch ({error})"):
+                    return found
+                self._wait(name, pause, f"no answer came to the launch of the {_words(name)} ({error})")
+        raise AssertionError  # the last pause raises
+
+    def _wait(self, name: str, pause: float | None, why: str) -> None:
+        over = self._over()
+        if pause is not None and not over:
+            time.sleep(pause)
+            return
+        why += f"; {over}" if over else ""
+        if name in ("post_check", "undo", "undo_check"):
+            raise _Unknown(f"during the {_words(name)}, {why}")
+        raise _Unreached(why)
 
     def _found(self, name: str) -> list[str]:
         """A job may appear in the other system's list a moment after its launch."""
