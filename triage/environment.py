@@ -48,6 +48,10 @@ class Environment(BaseSettings):
     reconcile_seconds: float = Field(5.0, ge=0.2, le=600, description="seconds between two sweeps, 0.2 to 600")
     landing_seconds: float = Field(60.0, ge=0.5, le=3600, description="the longest that raw bytes wait for a full pack")
     runbooks: str = Field("", description="folders with runbooks of your own, whole paths, separated by colons")
+    mail_url: SecretStr = Field(
+        SecretStr(""), description="smtp://user:password@host:587/?starttls=1; empty: no mail is sent"
+    )
+    mail_from: str = Field("", description="the address that mail comes from, such as triage@example.org")
     source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
 
 
