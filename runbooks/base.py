@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 from runbooks import source
 
 Tier = Literal["low", "medium", "high", "irreversible"]
+LinkPurpose = Literal["set_password"]
 Assurance = Literal["none", "monitored", "mail", "portal"]
 ParameterKind = Literal["account", "group", "size_mb", "choice", "text"]
 
@@ -130,6 +131,7 @@ class Runbook(_Frozen):
     folder: Path
     settings: Mapping[str, JsonValue] = Field(default_factory=dict)
     target_kind: Name
+    link: LinkPurpose | None = None
     limits: Limits = Limits()
     resources: Resources = Resources()
 
@@ -142,6 +144,8 @@ class Runbook(_Frozen):
             raise ValueError("an article key stands twice in article_keys")
         if (self.tier == "irreversible") == self.reversible:
             raise ValueError("tier 'irreversible' and reversible=False belong together")
+        if self.link and (self.runner, self.target_kind) != ("python", "directory"):
+            raise ValueError("link belongs to runner 'python' and target_kind 'directory'")
         return self
 
     @property
@@ -187,7 +191,8 @@ class Runbook(_Frozen):
         after = [functions[name] for name in source.PHASES[1:] if name in functions]
         told = [self.key, self.runner, self.target_kind, self._settings, self.steps.shared]
         engine = source.engine(self.runner)
-        return source.digest(["action", *told, *after, *([engine] if engine else [])])
+        extra = [text for text in (engine, f"link {self.link}" if self.link else "") if text]
+        return source.digest(["action", *told, *after, *extra])
 
     @property
     def _settings(self) -> str:
