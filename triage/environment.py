@@ -4,11 +4,14 @@ A bad value stops the start with the variable's name, what was wrong and how to 
 """
 
 import json
+from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runbooks import mail
 
 
 class EnvironmentInvalid(Exception):
@@ -51,8 +54,32 @@ class Environment(BaseSettings):
     mail_url: SecretStr = Field(
         SecretStr(""), description="smtp://user:password@host:587/?starttls=1; empty: no mail is sent"
     )
-    mail_from: str = Field("", description="the address that mail comes from, such as triage@example.org")
+    mail_from: str = Field(
+        "", validate_default=True, description="the address that mail comes from, such as Triage <triage@example.org>"
+    )
+    mail_hourly: int = Field(20, ge=1, le=1000, description="mails an hour that one person gets at most, 1 to 1000")
     source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
+    api_rate: int = Field(600, ge=1, description="requests a minute that one API token may make")
+
+    @field_validator("mail_url")
+    @classmethod
+    def _mail_server(cls, given: SecretStr) -> SecretStr:
+        if given.get_secret_value():
+            try:
+                mail.server(given.get_secret_value())
+            except mail.MailError as error:
+                raise ValueError(str(error)) from None
+        return given
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_sender(cls, given: str, others: ValidationInfo) -> str:
+        server = others.data.get("mail_url")
+        if server and server.get_secret_value() and not given:
+            raise ValueError("mail is sent, but from nobody")
+        if given and not (given.isprintable() and mail.is_address(parseaddr(given)[1])):
+            raise ValueError("not one mail address")
+        return given
 
 
 @lru_cache(maxsize=1)
