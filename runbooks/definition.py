@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from runbooks import files
 from runbooks.base import Runbook
 from runbooks.files import DEFINITION
-from runbooks.runners import RUNNERS, SETTINGS
+from runbooks.runners import RUNNERS, SETTINGS, TARGET_KINDS
 from runbooks.source import SourceError
 from runbooks.targets import TARGETS
 
@@ -40,7 +40,7 @@ def read(folder: Path) -> Runbook:
     problems = [f"{path}: {problem}" for problem in _misfits(table, folder)]
     runner = table.get("runner", "python")
     known = isinstance(runner, str) and runner in RUNNERS
-    settings, wrong = _settings(table.pop(runner, None), runner, folder) if known else ({}, [])
+    settings, wrong = _settings(table.pop(runner, None), runner, table, folder) if known else ({}, [])
     problems += [f"{path}: {problem}" for problem in wrong]
     try:
         runbook = Runbook(**_tuples(table), folder=folder, settings=settings)
@@ -87,21 +87,30 @@ def _misfits(table: dict[str, Any], folder: Path) -> list[str]:
         found.append(f"runner: there is no runner {_shown(runner)}: write one of {', '.join(RUNNERS)}")
     if isinstance(kind, str) and kind not in TARGETS:
         found.append(f"target_kind: there is no target {_shown(kind)}: write one of {', '.join(TARGETS)}")
+    elif runner in RUNNERS and (wanted := TARGET_KINDS.get(str(runner), kind)) != kind:
+        found.append(f"target_kind: the runner {runner} works on the kind {wanted!r}, and it is {_shown(kind)}")
     return found
 
 
-def _settings(given: object, runner: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The runner's own table, checked by the runner's own schema."""
+def _settings(given: object, runner: str, rest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """The runner's own table, checked by the runner's own schema; `rest` is what stands beside it."""
     schema = SETTINGS.get(runner)
     if schema is None:
         return {}, [] if given is None else [f"{runner}: the runner {runner} takes no settings: take the table out"]
     given = {} if given is None else given
     try:
-        checked = schema.model_validate(_tuples(given), context={"folder": folder})
+        checked = schema.model_validate(_tuples(given), context={"folder": folder, **_context(rest)})
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         return {}, [f"{runner}.{_told(detail, given, schema.model_fields)}" for detail in details]
     return checked.model_dump(mode="json"), []
+
+
+def _context(rest: dict[str, Any]) -> dict[str, Any]:
+    """What a runner's settings are to agree with, as far as it can be read."""
+    parameters = rest.get("parameters", [])
+    names = [each.get("name") for each in parameters if isinstance(each, dict)] if isinstance(parameters, list) else []
+    return {"parameters": tuple(map(str, names)), "reversible": rest.get("reversible")}
 
 
 def _tuples(value: Any) -> Any:

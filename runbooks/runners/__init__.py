@@ -11,7 +11,7 @@ from runbooks.runners import ansible, python
 from runbooks.runners.ansible_sources import AnsibleSettings
 from runbooks.watch import QUIET, Watch
 
-__all__ = ["RESUMABLE", "RUNNERS", "SETTINGS", "VERSIONS", "Outcome", "Runner", "Version"]
+__all__ = ["RESUMABLE", "RUNNERS", "SETTINGS", "TARGET_KINDS", "VERSIONS", "Outcome", "Runner", "Version"]
 
 
 class Runner(Protocol):
@@ -48,6 +48,9 @@ SETTINGS: Mapping[str, type[BaseModel]] = {"ansible": AnsibleSettings}
 
 Checked with the context {"folder": Path}; the result is `Runbook.settings`, in which lists are lists.
 """
+
+TARGET_KINDS: Mapping[str, str] = {"ansible": "host"}
+"""The one kind of target that a runner works on; the others take any."""
 
 RESUMABLE: frozenset[str] = frozenset()
 """Runners whose jobs run elsewhere and go on when a worker is lost: any worker follows them to their end."""
