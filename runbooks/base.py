@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from runbooks import source
+from runbooks.environments import Environment, Rule
 
 Tier = Literal["low", "medium", "high", "irreversible"]
 LinkPurpose = Literal["set_password"]
@@ -114,7 +115,8 @@ class Runbook(_Frozen):
     folder: where what is run lies. For the runner `python` that is steps.py with pre_check, action, post_check and,
     when reversible, undo and undo_check, each taking the context. time_limit and undo_time_limit: seconds of wall
     clock. runner: a key of `runbooks.runners.RUNNERS`. settings: what that runner needs besides, the table of its
-    name. target_kind: a key of `runbooks.targets.TARGETS`.
+    name. target_kind: a key of `runbooks.targets.TARGETS`. environments: where it may `run` by itself, where a person
+    must `approve`, where it runs `never`; by itself where nothing is said.
     """
 
     key: Name
@@ -133,6 +135,7 @@ class Runbook(_Frozen):
     target_kind: Name
     link: LinkPurpose | None = None
     limits: Limits = Limits()
+    environments: Mapping[Environment, Rule] = Field(default_factory=dict)
     resources: Resources = Resources()
 
     @model_validator(mode="after")

@@ -126,7 +126,7 @@ def test_two_workers_never_both_start_the_last_run_that_a_limit_allows(scene: Sc
     assert started == [True, False]
     runs[1].refresh_from_db()
     assert (runs[1].status, runs[1].attempts) == (Run.Status.REQUESTED, 0)
-    assert "1 runs started within the hour" in runs[1].reason
+    assert "started within the hour, which is the limit, until" in runs[1].reason
 
 
 def test_many_workers_with_one_message_each_start_the_run_once(scene: Scene) -> None:

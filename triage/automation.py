@@ -1,62 +1,87 @@
-"""Requests for runs: what stands in the way, which run answers a storm, and what an ended run means for its tickets."""
+"""Requests for runs: what may be requested, which run answers a storm, and what an ended run means for its tickets."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from runbooks import limits
 from runbooks.base import Runbook
-from runbooks.outcome import Status as RunnerStatus
+from runbooks.environments import strictest
 from runbooks.registry import RUNBOOKS
-from triage import approvals, lifecycle
+from triage import approvals, lifecycle, obstacles, storms, telling
 from triage.models import (
     Approval,
     Customer,
     Decision,
-    Notification,
     Person,
     Run,
-    RunbookState,
     Ticket,
-    Writeback,
 )
+from triage.obstacles import Obstacle
 from triage.targets import directory, object_of, target_for
 
-__all__ = ["directory", "grant", "lock", "obstacle", "request", "settle", "target_for"]
+__all__ = [
+    "directory",
+    "forbidden",
+    "good_since",
+    "grant",
+    "in_the_way",
+    "lock",
+    "obstacle",
+    "request",
+    "request_all",
+    "rest",
+    "settle",
+    "target_for",
+]
 
-STORM_WINDOW = timedelta(minutes=10)
-CIRCUIT_LOOKBACK = 200  # ended runs that are looked at: more than any circuit's window
-ENDED: Mapping[str, RunnerStatus] = {
-    Run.Status.SUCCEEDED: "succeeded",
-    Run.Status.FAILED: "failed",
-    Run.Status.UNDONE: "undone",
-    Run.Status.UNDO_FAILED: "undo_failed",
-    Run.Status.UNKNOWN: "unknown",
-}
+ORDERS_KEPT = timedelta(days=7)
+"""A person's order that waits for a maintenance window is good no longer than this."""
 
 
 def obstacle(*, customer: Customer, runbook: Runbook, at: datetime) -> str | None:
-    """Why no run of this runbook may start now, as a sentence; None where nothing stands in the way."""
-    if not Customer.objects.filter(pk=customer.pk, automation_enabled=True).exists():
-        return "Automation is switched off for this customer."
-    state = RunbookState.objects.of(customer).filter(runbook=runbook.key).first()
-    if state and not state.enabled:
-        return "This runbook is switched off."
-    runs = Run.objects.of(customer).filter(runbook=runbook.key)
-    allowed = runbook.limits
-    if state and state.runs_an_hour is not None:
-        allowed = allowed.model_copy(update={"runs_an_hour": state.runs_an_hour})
-    held = limits.check(
-        allowed,
-        starts=list(runs.filter(started_at__gt=at - limits.HOUR).values_list("started_at", flat=True)),
-        running=runs.filter(status__in=[Run.Status.STARTING, Run.Status.UNKNOWN]).count(),
-        finished=_finished(customer, runbook),
-        closed_at=state.circuit_closed_at if state else None,
-        at=at,
+    """Why no run of this runbook may be requested now, as a sentence; None where nothing stands in the way.
+
+    A closed maintenance window is none: the run is requested and waits for it.
+    """
+    found = obstacles.but_windows(customer=customer, runbook=runbook, at=at, target=target_for(customer, runbook))
+    return found.reason if found else None
+
+
+def in_the_way(run: Run, runbook: Runbook, *, at: datetime) -> Obstacle | None:
+    """What keeps this run from starting now, windows and the limits of its target included."""
+    return obstacles.find(
+        customer=run.customer, runbook=runbook, at=at, target=run.target, target_object=run.target_object
     )
-    return f"{runbook.title} must wait: {held}." if held else None
+
+
+def forbidden(run: Run, runbook: Runbook) -> str | None:
+    """Why the run may not start where it would work, as its environment's rule says; None where it may."""
+    environment = obstacles.environment_of(run.target, run.target_object)
+    rule = strictest(environment, *obstacles.rules_for(run.customer, runbook))
+    if rule == "never":
+        return f"{runbook.title} never runs in the environment {environment}."
+    if rule == "approve" and run.ordered_by_id is None:
+        return f"In the environment {environment} a person must approve {runbook.title}."
+    return None
+
+
+def rest(run: Run, held: Obstacle, *, at: datetime) -> None:
+    """Let a requested run rest until what is in its way may be gone; who looks at its ticket reads why, and until when.
+
+    That is no try, and no line in the log.
+    """
+    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.REQUESTED, fence=run.fence)
+    waiting.update(reason=held.reason[:1000], **held.changes(at=at))
+    if held.window:
+        Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.QUEUED).update(reason=held.reason[:1000])
+
+
+def good_since(run: Run) -> datetime:
+    """From when the time counts in which a person's word must be acted on: from the window on that it waits for."""
+    waited = min(run.window_at, run.requested_at + ORDERS_KEPT) if run.window_at else run.requested_at
+    return max(run.requested_at, waited)
 
 
 def request(
@@ -77,6 +102,10 @@ def request(
         missing = f"No single {runbook.target_kind} is set up for {runbook.title}."
         _to_person(ticket, decision, at=at, actor=actor, reason=missing)
         return None
+    held = obstacles.closed(customer=decision.customer, runbook=runbook, at=at, target=target)
+    if held and held.until is None:
+        _to_person(ticket, decision, at=at, actor=actor, reason=held.reason)
+        return None
     run = Run(
         customer=decision.customer,
         ticket=ticket,
@@ -90,8 +119,40 @@ def request(
         action_digest=runbook.action_digest,
         ordered_by=ordered_by,
         requested_at=at,
+        reason=held.reason[:1000] if held else "",
+        **(held.changes(at=at) if held else {}),
     )
     return run if _queue_or_link(run, at=at, actor=actor) else None
+
+
+def request_all(plans: Sequence[tuple[Ticket, Decision]], *, at: datetime, actor: str) -> list[Run]:
+    """The same for a batch whose tickets the caller has locked; equal alerts follow the first of them in one step."""
+    runs = []
+    for (ticket, decision), *others in storms.of_one_cause(plans):
+        run = request(ticket=ticket, decision=decision, at=at, actor=actor)
+        runs += [run] if run else []
+        if others:
+            runs += _follow(ticket, others, at=at, actor=actor)
+    return runs
+
+
+def _follow(first: Ticket, others: Sequence[tuple[Ticket, Decision]], *, at: datetime, actor: str) -> list[Run]:
+    """Where the first of equal alerts went, the others go; each by itself where that does not hold for it."""
+    first.refresh_from_db(fields=["status", "reason", "linked_run"])
+    answer = first.linked_run or Run.objects.filter(ticket=first, status__in=Run.LIVE).first()
+    tried = set(Run.objects.filter(ticket__in=[ticket for ticket, _ in others]).values_list("ticket", flat=True))
+    alike = [ticket for ticket, _ in others if ticket.pk not in tried]
+    if answer:
+        alike = [each for each in alike if answer.finished_at is None or each.created_at <= answer.finished_at]
+        _link([ticket.pk for ticket in alike], answer, at=at, actor=actor)
+    elif first.status == Ticket.Status.NEEDS_REVIEW:
+        rows = Ticket.objects.filter(pk__in=[ticket.pk for ticket in alike], status=Ticket.Status.CLASSIFIED)
+        lifecycle.advance(rows, to=Ticket.Status.NEEDS_REVIEW, at=at, actor=actor, reason=first.reason)
+    else:
+        alike = []
+    gone = {ticket.pk for ticket in alike}
+    left = [request(ticket=one, decision=plan, at=at, actor=actor) for one, plan in others if one.pk not in gone]
+    return [run for run in left if run]
 
 
 def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
@@ -99,9 +160,14 @@ def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
     ticket, decision = run.ticket, run.decision
     assert decision is not None  # noqa: S101 - `request` makes every run from a decision
     for _ in range(2):  # another worker may queue an equal alert's run between the look and the insert
-        storm = None if run.ordered_by_id else _storm_run(run, ticket=ticket)
+        storm = None if run.ordered_by_id else storms.answering(run, ticket=ticket)
         if storm:
-            _link(ticket, storm, at=at, actor=actor)
+            _link([ticket.pk], storm, at=at, actor=actor)
+            return False
+        wrong = None if run.ordered_by_id else storms.gone_wrong(run, ticket=ticket)
+        if wrong:
+            same = f"The run for the same alert, ticket {wrong.ticket.external_id}, went wrong: look there first."
+            _to_person(ticket, decision, at=at, actor=actor, reason=same)
             return False
         try:
             with transaction.atomic():
@@ -111,7 +177,7 @@ def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
                     to=Ticket.Status.QUEUED,
                     at=at,
                     actor=actor,
-                    reason=decision.reason,
+                    reason=run.reason or decision.reason,
                 )
                 if not queued:  # the ticket left the state that the decision was made in
                     transaction.set_rollback(True)
@@ -133,13 +199,16 @@ def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
         stale = approvals.still_bound(approval, at=at)
         if stale:
             raise approvals.ApprovalRefused(stale)
-        return request(
+        run = request(
             ticket=approval.ticket,
             decision=approval.decision,
             at=at,
             actor=f"person:{person.pk}",
             ordered_by=person,
         )
+        if run and run.window_at:  # the yes is good from when the run may start
+            Approval.objects.filter(pk=approval.pk).update(expires_at=good_since(run) + approvals.GRANTED_FOR)
+        return run
 
 
 def lock(run: Run) -> None:
@@ -158,60 +227,20 @@ def settle(run: Run, *, at: datetime, actor: str) -> None:
     linked = Q(linked_run=run, status=Ticket.Status.LINKED)
     moved = lifecycle.advance(Ticket.objects.filter(mine | linked), to=to, at=at, actor=actor, reason=run.reason)
     if good:
-        _tell_itsm(run, moved, at=at)
+        telling.tell_itsm(run, moved, at=at)
     elif run.status != Run.Status.VOID:
-        _tell_people(run, at=at)
-        _tell_of_circuit(run, at=at)
-
-
-def _finished(customer: Customer, runbook: Runbook) -> list[limits.Finished]:
-    """The runbook's latest ended runs at the customer, for its circuit."""
-    ended = Run.objects.of(customer).filter(runbook=runbook.key, finished_at__isnull=False).order_by("-finished_at")
-    # an output may have a megabyte
-    rows = ended.only("status", "phases", "finished_at")[:CIRCUIT_LOOKBACK]
-    return [limits.Finished(at=run.finished_at, status=_status_of(run)) for run in rows if run.finished_at]
-
-
-def _status_of(run: Run) -> RunnerStatus:
-    """The run's end in the runner's words: a pre-check that said no counts neither way."""
-    if run.status == Run.Status.FAILED and run.phases and run.phases[-1]["phase"] == "pre_check":
-        return "refused"
-    return ENDED[run.status]
-
-
-def _storm_run(run: Run, *, ticket: Ticket) -> Run | None:
-    """The run that already answers this ticket's storm: same cause, same runbook and target, still fresh.
-
-    A run that ended before the alert was raised does not answer it: the trouble is back.
-    """
-    if ticket.actor != Ticket.Actor.MACHINE:
-        return None
-    ahead = Q(status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED, Run.Status.STARTING])
-    done = Q(status=Run.Status.SUCCEEDED, finished_at__gte=ticket.created_at)
-    return (
-        Run.objects.of(run.customer)
-        .filter(
-            ahead | done,
-            ticket__storm_key=ticket.storm_key,
-            runbook=run.runbook,
-            target=run.target,
-            target_object=run.target_object,
-            requested_at__gt=run.requested_at - STORM_WINDOW,
-        )
-        .exclude(ticket=ticket)
-        .order_by("-requested_at")
-        .first()
-    )
+        telling.tell_people(run, at=at)
+        telling.tell_of_circuit(run, at=at)
 
 
 @transaction.atomic
-def _link(ticket: Ticket, run: Run, *, at: datetime, actor: str) -> None:
+def _link(tickets: list[int], run: Run, *, at: datetime, actor: str) -> None:
     moved = lifecycle.advance(
-        Ticket.objects.filter(pk=ticket.pk),
+        Ticket.objects.filter(pk__in=tickets),
         to=Ticket.Status.LINKED,
         at=at,
         actor=actor,
-        reason=f"The same alert as ticket {run.ticket.external_id}, whose run answers for both.",
+        reason=f"The same alert as ticket {run.ticket.external_id}, whose run answers for both. {run.reason}".strip(),
         changes={"linked_run": run},
     )
     run.refresh_from_db()
@@ -232,65 +261,3 @@ def _to_person(ticket: Ticket, decision: Decision, *, at: datetime, actor: str, 
         actor=actor,
         reason=reason,
     )
-
-
-def _title(run: Run) -> str:
-    """The runbook's title; its key where a later version of the product no longer has it."""
-    return RUNBOOKS[run.runbook].title if run.runbook in RUNBOOKS else run.runbook
-
-
-def _tell_itsm(run: Run, tickets: list[int], *, at: datetime) -> None:
-    title = _title(run)
-    Writeback.objects.bulk_create(
-        [
-            Writeback(
-                customer=run.customer,
-                ticket_id=ticket,
-                key=f"run-{run.uuid}-{ticket}",
-                what="resolve",
-                content={"text": f"{title}: done and checked. {run.reason}", "run": str(run.uuid)},
-                next_at=at,
-                created_at=at,
-            )
-            for ticket in tickets
-        ],
-        ignore_conflicts=True,
-    )
-
-
-def _tell_people(run: Run, *, at: datetime) -> None:
-    Notification.objects.get_or_create(
-        key=f"run-{run.uuid}-{run.status}",
-        defaults={
-            "customer": run.customer,
-            "kind": f"run_{run.status}",
-            "text": f"{_title(run)}: {run.get_status_display().lower()}. {run.reason}"[:1000],
-            "link": f"/tickets/{run.ticket.uuid}/",
-            "created_at": at,
-        },
-    )
-
-
-def _tell_of_circuit(run: Run, *, at: datetime) -> None:
-    """Where this run opened its runbook's circuit somebody must close it, and so must hear of it."""
-    runbook = RUNBOOKS.get(run.runbook)
-    if runbook is None:
-        return
-    # the last failures may be recorded by several workers at one moment: each must see the others'
-    Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
-    state = RunbookState.objects.of(run.customer).filter(runbook=run.runbook).first()
-    found = limits.circuit(
-        runbook.limits, _finished(run.customer, runbook), closed_at=state.circuit_closed_at if state else None
-    )
-    if found.open and found.since:
-        Notification.objects.get_or_create(
-            key=f"circuit-{run.customer_id}-{run.runbook}-{found.since.isoformat()}",
-            defaults={
-                "customer": run.customer,
-                "kind": "circuit_open",
-                "text": f"{runbook.title} no longer starts: {found.wrong} of its last {found.of} runs went wrong. "
-                "Look at them, then close the circuit.",
-                "link": f"/tickets/{run.ticket.uuid}/",
-                "created_at": at,
-            },
-        )

@@ -27,7 +27,6 @@ from triage.targets import settings_of
 log = logging.getLogger(__name__)
 ACTOR = "system:automation"
 MARGIN = timedelta(seconds=30)
-HOLD = timedelta(seconds=5)
 NO_ANSWER = timedelta(seconds=10)
 RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries to record an outcome; together shorter than MARGIN, after which the run counts as lost."""
@@ -68,14 +67,15 @@ def execute(run_id: int, *, at: datetime) -> bool:
 
 def _held(run_id: int, *, at: datetime) -> bool:
     """Whether a switch, window or limit is in the way. The run then rests a little: no try, and no line in the log."""
-    run = Run.objects.filter(pk=run_id, status=Run.Status.REQUESTED).select_related("customer").first()
+    run = Run.objects.filter(pk=run_id, status=Run.Status.REQUESTED).select_related("customer", "target").first()
     runbook = RUNBOOKS.get(run.runbook) if run else None
     if run is None or runbook is None:
         return False
-    held = automation.obstacle(customer=run.customer, runbook=runbook, at=at)
+    held = automation.in_the_way(run, runbook, at=at)
     if held:
-        waiting = Run.objects.filter(pk=run_id, status=Run.Status.REQUESTED, fence=run.fence)
-        waiting.update(hold_until=at + HOLD, reason=held[:1000])
+        automation.rest(run, held, at=at)
+    elif run.window_at and run.ordered_by_id is None:
+        return True  # its window is open now: recovery has the ticket decided again
     return held is not None
 
 
@@ -118,15 +118,16 @@ def _too_late(run: Run, *, at: datetime) -> str | None:
         return "The ticket's text has changed since this run was decided."
     if decision is None or not decision.in_force:
         return "The decision has expired or another one took its place."
+    forbidden = automation.forbidden(run, RUNBOOKS[run.runbook])
     if run.ordered_by_id:
-        return _word_gone(run, at=at)
+        return forbidden or _word_gone(run, at=at)
     if decision.expires_at is None or decision.expires_at < at:
         return "The decision has expired."
     if not Customer.objects.filter(pk=run.customer_id, mode=Mode.AUTOMATE).exists():
         return "The customer no longer allows runs without a person."
     if Draw.objects.filter(ticket=ticket, purpose=Draw.Purpose.HOLDOUT).exists():
         return "The ticket was drawn for a person to answer first."
-    return _uncertified(decision.certificate, run, at=at)
+    return forbidden or _uncertified(decision.certificate, run, at=at)
 
 
 def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> str | None:
@@ -140,7 +141,7 @@ def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> 
 
 def _word_gone(run: Run, *, at: datetime) -> str | None:
     """A person's order or approval is good for half an hour, and an approval for exactly what was approved."""
-    if run.requested_at + approvals.GRANTED_FOR < at:
+    if automation.good_since(run) + approvals.GRANTED_FOR < at:
         return "The run could not start within half an hour of a person's word."
     asked = Approval.objects.filter(decision=run.decision_id).order_by("-pk").first()
     if asked is None:
@@ -195,8 +196,10 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
         Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
         if late := _too_late(_loaded(run.pk), at=at):
             return _void(run, at=at, reason=late)
-        if held := automation.obstacle(customer=run.customer, runbook=runbook, at=at):
-            return _put_back(run, until=at + HOLD, reason=held)
+        if held := automation.in_the_way(run, runbook, at=at):
+            _put_back(run, until=at, reason=held.reason)
+            automation.rest(run, held, at=at)
+            return False
         won = lifecycle.advance(
             Run.objects.filter(_mine(run, Run.Status.CLAIMED)),
             to=Run.Status.STARTING,

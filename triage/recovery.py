@@ -14,7 +14,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import Exists, F, OuterRef, Q
 
 from runbooks.runners import python
-from triage import approvals, automation, intake, lifecycle
+from triage import approvals, automation, intake, lifecycle, waiting
 from triage.celery import POOLS
 from triage.models import (
     Approval,
@@ -115,11 +115,18 @@ def _returned_claims(found: Sweep, *, at: datetime) -> None:
         _void(run, found, at=at, reason=f"Lost before the start {TRIES} times.")
 
 
+def _opened_windows(found: Sweep, *, at: datetime) -> None:
+    """What waited for a maintenance window or the end of a freeze is decided again as it opens."""
+    found.returned += waiting.go_on(at=at)
+
+
 def _expired_requests(found: Sweep, *, at: datetime) -> None:
     """A decision or a person's word is good for a while only; a run that could not start in time goes to a person."""
-    decided = Q(ordered_by__isnull=True, decision__expires_at__lt=at)
+    decided = Q(ordered_by__isnull=True, window_at__isnull=True, decision__expires_at__lt=at)
     ordered = Q(ordered_by__isnull=False, requested_at__lt=at - approvals.GRANTED_FOR)
     for run in Run.objects.filter(decided | ordered, status=Run.Status.REQUESTED):
+        if run.ordered_by_id and automation.good_since(run) >= at - approvals.GRANTED_FOR:
+            continue  # it waits for a window, and the word is good from there
         _void(run, found, at=at, reason=f"What was decided expired before the run could start. {run.reason}")
 
 
@@ -220,6 +227,7 @@ def _old_keys(_: Sweep, *, at: datetime) -> None:
 STEPS: tuple[Callable[..., None], ...] = (
     _lost_runs,
     _returned_claims,
+    _opened_windows,
     _expired_requests,
     _unanswered,
     _orphans,

@@ -8,12 +8,14 @@ from classifier.articles import Placed
 from classifier.estimator import Ranking
 from classifier.text import Document
 from runbooks.base import ASSURANCES, Assurance
-from triage import automation, routing, serving
-from triage.models import Draw, Mode, Ticket
+from runbooks.environments import UNSAID, strictest
+from triage import automation, obstacles, routing, serving
+from triage.models import Draw, Mode, Target, Ticket
 from triage.prediction.answers import Answers
 from triage.prediction.claims import Claim
 from triage.routing import Offer, Pick, Proof, Routed, Situation
 from triage.serving import Serving
+from triage.targets import object_of, target_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,8 @@ def situations(claim: Claim, model: Serving, rankings: Mapping[int, Ranking], *,
     with serving.offered(claim.customer) as articles:
         picks = {ticket.pk: _pick(ticket, rankings[ticket.pk], articles) for ticket in claim.tickets}
         proofs = serving.proofs(model, articles=articles, at=at)
-    obstacles = _obstacles(claim, picks, at=at)
-    return [_situation(claim, ticket, picks[ticket.pk], model, proofs, obstacles, at=at) for ticket in claim.tickets]
+    grounds = _grounds(claim, picks, at=at)
+    return [_situation(claim, ticket, picks[ticket.pk], model, proofs, grounds, at=at) for ticket in claim.tickets]
 
 
 def drawn_for(ticket: Ticket) -> str:
@@ -74,11 +76,25 @@ def _pick(ticket: Ticket, ranking: Ranking, articles: Mapping[str, Offer]) -> Pi
     )
 
 
-def _obstacles(claim: Claim, picks: Mapping[int, Pick], *, at: datetime) -> dict[str, str | None]:
-    """What stands in the way of each runbook that was picked, asked once for the batch."""
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What holds for all runs of one runbook at the claim's customer; `rules` are those of the environments."""
+
+    obstacle: str | None
+    target: Target | None
+    rules: tuple[Mapping[str, str], ...]
+
+
+def _grounds(claim: Claim, picks: Mapping[int, Pick], *, at: datetime) -> dict[str, Ground]:
+    """What the start of each runbook that was picked depends on, asked once for the batch."""
     picked = {pick.runbook.key: pick.runbook for pick in picks.values() if pick.runbook}
     return {
-        key: automation.obstacle(customer=claim.customer, runbook=runbook, at=at) for key, runbook in picked.items()
+        key: Ground(
+            obstacle=automation.obstacle(customer=claim.customer, runbook=runbook, at=at),
+            target=target_for(claim.customer, runbook),
+            rules=obstacles.rules_for(claim.customer, runbook),
+        )
+        for key, runbook in picked.items()
     }
 
 
@@ -88,20 +104,28 @@ def _situation(
     pick: Pick,
     model: Serving,
     proofs: tuple[Proof, ...],
-    obstacles: Mapping[str, str | None],
+    grounds: Mapping[str, Ground],
     *,
     at: datetime,
 ) -> Situation:
     attached = routing.attachment_is_content(
         body=ticket.body, attachments=ticket.attachments, text=model.classifier.pipeline_
     )
+    ground = grounds.get(pick.runbook.key) if pick.runbook else None
+    environment = UNSAID
+    if pick.runbook and ground:
+        environment = obstacles.environment_of(
+            ground.target, object_of(pick.runbook, parameters=pick.parameters, ticket=ticket)
+        )
     return Situation(
         at=at,
         mode=claim.customer.mode,
         pick=pick,
         certificates=proofs,
         assurance=_assurance(ticket),
-        obstacle=obstacles.get(pick.runbook.key) if pick.runbook else None,
+        obstacle=ground.obstacle if ground else None,
+        environment=environment,
+        rule=strictest(environment, *(ground.rules if ground else ())),
         drawn=drawn_for(ticket),
         attachment_is_content=attached,
         touched_at=ticket.updated_at,

@@ -143,17 +143,17 @@ def _classified(claim: Claim, outcomes: list[Outcome], *, at: datetime) -> None:
 
 def _act(outcomes: list[Outcome], decisions: dict[int, Decision], *, at: datetime) -> list[int]:
     """Request runs and ask for approvals; the runs that were requested."""
-    runs, left = [], []
+    plans, left = [], []
     for outcome in outcomes:
         decision = decisions[outcome.ticket.pk]
         if outcome.routed.mode == Mode.AUTOMATE:
-            run = automation.request(ticket=outcome.ticket, decision=decision, at=at, actor=ACTOR)
-            runs += [run.pk] if run else []
+            plans.append((outcome.ticket, decision))
         elif outcome.routed.mode == Mode.APPROVE:
             approvals.ask(ticket=outcome.ticket, decision=decision, people_needed=outcome.routed.people_needed, at=at)
         else:
             continue
         left.append(outcome.ticket.pk)
+    runs = automation.request_all(plans, at=at, actor=ACTOR)
     if left:
         lifecycle.advance(
             Ticket.objects.filter(pk__in=left, status=Ticket.Status.CLASSIFIED),
@@ -162,4 +162,4 @@ def _act(outcomes: list[Outcome], decisions: dict[int, Decision], *, at: datetim
             actor=ACTOR,
             reason="This runbook was already tried for this ticket.",
         )
-    return runs
+    return [run.pk for run in runs if run.window_at is None]

@@ -7,10 +7,12 @@ from datetime import datetime
 from django.db.models import F
 
 from runbooks.base import Runbook
+from runbooks.environments import strictest
 from runbooks.parameters import Extraction, validate
 from runbooks.targets import OpenDirectory, TargetError
-from triage import approvals, automation
+from triage import approvals, automation, obstacles
 from triage.models import Decision, Mode, Person, Run, Target, Ticket
+from triage.obstacles import Obstacle
 from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
 from triage.targets import directory, object_of, target_for
@@ -26,7 +28,18 @@ def obstacle(*, ticket: Ticket, runbook: Runbook, at: datetime) -> str | None:
         return "This ticket belongs to no customer yet."
     if target_for(customer, runbook) is None:
         return f"No single {runbook.target_kind} is set up for {runbook.title}."
+    held = waits_for(ticket=ticket, runbook=runbook, at=at)
+    if held and (held.until is None or held.until > at + automation.ORDERS_KEPT):
+        return f"{held.reason} Order it nearer the time."
     return automation.obstacle(customer=customer, runbook=runbook, at=at)
+
+
+def waits_for(*, ticket: Ticket, runbook: Runbook, at: datetime) -> Obstacle | None:
+    """The maintenance window or freeze that an ordered run would wait for."""
+    target = _target(ticket, runbook)
+    if ticket.customer is None or target is None:
+        return None
+    return obstacles.closed(customer=ticket.customer, runbook=runbook, at=at, target=target)
 
 
 def order(
@@ -43,6 +56,10 @@ def order(
     problems = problems_with(runbook, parameters, target=_target(ticket, runbook))
     if problems:
         raise ReviewRefused(f"{runbook.title} cannot work with this: {'; '.join(problems)}.")
+    target = _target(ticket, runbook)
+    environment = obstacles.environment_of(target, object_of(runbook, parameters=parameters, ticket=ticket))
+    if strictest(environment, *obstacles.rules_for(customer, runbook)) == "never":
+        raise ReviewRefused(f"{runbook.title} never runs in the environment {environment}, whoever orders it.")
     if Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).exists():
         Ticket.objects.filter(pk=ticket.pk).update(occasion=F("occasion") + 1)
         ticket.refresh_from_db(fields=["occasion"])

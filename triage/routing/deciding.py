@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from classifier.text import Document, TextPipeline
 from runbooks.base import Assurance, Runbook, assurance_reaches
+from runbooks.environments import UNSAID, Rule
 from triage.models import Draw, Mode
 from triage.routing.selection import WORTH_ASKING, Pick
 
@@ -59,7 +60,8 @@ class Situation:
     """Everything a decision depends on.
 
     `assurance` is the level of the ticket's channel, `obstacle` what stands in the way of any run now in one sentence,
-    `drawn` the purpose of the cluster's draw, `touched_at` when the ticket was last changed in the ITSM.
+    `environment` that of what the runbook would work on and `rule` what it may do there, `drawn` the purpose of the
+    cluster's draw, `touched_at` when the ticket was last changed in the ITSM.
     """
 
     at: datetime
@@ -68,6 +70,8 @@ class Situation:
     certificates: tuple[Proof, ...] = ()
     assurance: Assurance = "none"
     obstacle: str | None = None
+    environment: str = UNSAID
+    rule: Rule = "run"
     drawn: str = Draw.Purpose.NONE
     attachment_is_content: bool = False
     touched_at: datetime
@@ -141,6 +145,8 @@ def _only_by_hand(situation: Situation) -> str:
     """Why a run that could be proposed is left to the agent."""
     if situation.mode == Mode.SUGGEST:
         return "This customer is in suggest mode: an agent decides whether the runbook runs."
+    if situation.rule == "never":
+        return f"This runbook never runs in the environment {situation.environment}."
     return _sentence(situation.obstacle) if situation.obstacle else ""
 
 
@@ -166,6 +172,8 @@ def _person_needed(situation: Situation, runbook: Runbook, proof: Proof) -> str:
     """Why a person confirms although a certificate covers the run; empty where none is needed."""
     if situation.mode != Mode.AUTOMATE:
         return "This customer is in approve mode: a person confirms each run."
+    if situation.rule != "run":
+        return f"In the environment {situation.environment} a person confirms each run of this runbook."
     if PEOPLE[runbook.tier]:
         return f"A runbook of the tier {runbook.tier} always needs a person's word."
     if runbook.key not in proof.proven:
