@@ -7,6 +7,7 @@ from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode,
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
 from triage.models.job import Job, WorkerBeat
+from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
 from triage.models.person import Person, Token
 from triage.models.release import Release
@@ -39,6 +40,7 @@ __all__ = [
     "Membership",
     "Mode",
     "Notification",
+    "OneTimeLink",
     "Person",
     "Posting",
     "Prediction",
