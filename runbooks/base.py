@@ -10,13 +10,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from runbooks import source
+from runbooks import plain, source
 from runbooks.environments import Environment, Rule
 
 Tier = Literal["low", "medium", "high", "irreversible"]
 LinkPurpose = Literal["set_password"]
 Assurance = Literal["none", "monitored", "mail", "portal"]
-ParameterKind = Literal["account", "group", "size_mb", "choice", "text"]
+ParameterKind = Literal[
+    "account", "mailbox", "group", "host", "software", "ticket", "date", "size_mb", "choice", "text"
+]
+LinkPurpose = Literal["set_password"]
+TargetList = Literal["services", "folders", "logs"]
 
 ASSURANCES: Final[tuple[Assurance, ...]] = ("none", "monitored", "mail", "portal")
 """How sure we are who is asking, from the least to the most."""
@@ -24,7 +28,22 @@ ASSURANCES: Final[tuple[Assurance, ...]] = ("none", "monitored", "mail", "portal
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 
-_EXTRACTOR_FILES = ("mentions.py", "names.py", "parameters.py", "rules.py", "search.py")
+ANY: Final = r"[^\x00-\x1f\x7f]+"
+"""The pattern of a parameter that names none."""
+
+_EXTRACTOR_FILES = (
+    "catalogue.py",
+    "dates.py",
+    "hosts.py",
+    "mentions.py",
+    "names.py",
+    "parameters.py",
+    "people.py",
+    "plain.py",
+    "rules.py",
+    "search.py",
+    "targets/lists.py",
+)
 
 
 def assurance_reaches(have: Assurance, need: Assurance) -> bool:
@@ -39,10 +58,13 @@ class _Frozen(BaseModel):
 class Parameter(_Frozen):
     """One value that a runbook needs, where it may come from and what it must look like.
 
-    own: an account that must be the requester's own; taken from the requester where the text names nobody.
+    own: an account or mailbox that must be the requester's own; taken from the requester where the text names nobody.
     fields: names of structured ticket fields that are looked at before the text, in this order.
-    choices: the allow-list of a `choice`; a `group`'s allow-list is the target's own.
-    pattern: must match the whole final value. minimum and maximum: MiB, for `size_mb` only.
+    choices: the allow-list of a `choice` or `software`; without it that of a `software` is the target's own, and so
+    always that of a `group` or `host`. listed_by: a list of a target of the kind `host` that is a `choice`'s
+    allow-list. aliases: other names that tickets use for a choice.
+    pattern: must match the whole final value; for a `ticket` it says which references count.
+    minimum and maximum: MiB, for `size_mb` only.
     """
 
     name: Name
@@ -52,7 +74,9 @@ class Parameter(_Frozen):
     own: bool = False
     fields: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     choices: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
-    pattern: str = r"[^\x00-\x1f\x7f]+"
+    listed_by: TargetList | None = None
+    aliases: Mapping[str, tuple[Annotated[str, Field(min_length=1, max_length=200)], ...]] = Field(default_factory=dict)
+    pattern: str = ANY
     max_length: int = Field(default=200, ge=1, le=1000)
     minimum: int | None = Field(default=None, ge=1)
     maximum: int | None = Field(default=None, ge=1)
@@ -68,10 +92,9 @@ class Parameter(_Frozen):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "Parameter":
-        if (self.kind == "choice") != bool(self.choices):
-            raise ValueError("choices belong to the kind 'choice', which needs at least one")
-        if self.own and self.kind != "account":
-            raise ValueError("own belongs to the kind 'account'")
+        self._has_its_list()
+        if self.own and self.kind not in ("account", "mailbox"):
+            raise ValueError("own belongs to the kinds 'account' and 'mailbox'")
         bounds = {bound is not None for bound in (self.minimum, self.maximum)}
         if bounds != {self.kind == "size_mb"}:
             raise ValueError("minimum and maximum belong to the kind 'size_mb', which needs both")
@@ -80,6 +103,19 @@ class Parameter(_Frozen):
         if self.kind == "text" and not self.fields:
             raise ValueError("a 'text' is read from structured fields only: name at least one in fields")
         return self
+
+    def _has_its_list(self) -> None:
+        if self.choices and self.kind not in ("choice", "software"):
+            raise ValueError("choices belong to the kind 'choice', and to 'software'")
+        if self.listed_by and (self.kind != "choice" or self.choices):
+            raise ValueError("listed_by belongs to the kind 'choice', in the place of choices")
+        if self.kind == "choice" and not self.choices and not self.listed_by:
+            raise ValueError("choices belong to the kind 'choice', which needs at least one, or listed_by")
+        for name in self.choices:
+            if why := plain.trouble_with(name):
+                raise ValueError(f"the choice {name!r} {why}, which no value may")
+        if unknown := sorted(set(self.aliases) - set(self.choices)):
+            raise ValueError(f"aliases: {unknown[0]!r} is none of the choices")
 
 
 class Limits(_Frozen):
@@ -116,7 +152,8 @@ class Runbook(_Frozen):
     when reversible, undo and undo_check, each taking the context. time_limit and undo_time_limit: seconds of wall
     clock. runner: a key of `runbooks.runners.RUNNERS`. settings: what that runner needs besides, the table of its
     name. target_kind: a key of `runbooks.targets.TARGETS`. environments: where it may `run` by itself, where a person
-    must `approve`, where it runs `never`; by itself where nothing is said.
+    must `approve`, where it runs `never`; by itself where nothing is said. link: the purpose of a one-time link that
+    is made for each run and handed to it; it opens once the run has succeeded, and never otherwise.
     """
 
     key: Name
@@ -163,7 +200,9 @@ class Runbook(_Frozen):
         A phase that has a table of its own in the settings, such as a job of another system, is that table too.
         """
         read = source.read(self.folder, runner=self.runner, reversible=self.reversible)
-        told = {name: json.dumps(self.settings[name], sort_keys=True) for name in source.PHASES if name in self.settings}
+        told = {
+            name: json.dumps(self.settings[name], sort_keys=True) for name in source.PHASES if name in self.settings
+        }
         return replace(read, functions={**read.functions, **told}) if told else read
 
     @property

@@ -1,4 +1,4 @@
-"""What a ticket's text mentions by shape alone: account handles, words, sizes. In any language.
+"""What a ticket's text mentions by shape alone: account handles, words, sizes, other tickets. In any language.
 
 The text is hostile. Every expression here is bounded or a single run of characters, so that the time
 is linear in the length of the text.
@@ -16,8 +16,15 @@ TEXT_LIMIT = 20_000
 """Characters that are read; a longer text is for a person, since what decides may stand behind the end."""
 
 LONGEST_UNSPACED_NAME = 8
+LONGEST_REFERENCE = 64
 
-_UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
+REFERENCE = (
+    r"(?:INC|REQ|RITM|S?CTASK|TASK|CHG|PRB|PTASK|CS|CRQ|PBI|WO)[0-9]{5,15}"
+    r"|(?!(?:AES|COVID|DIN|ISO|MD|RFC|RSA|SHA|USB|UTF|WPA)-)[A-Z][A-Z0-9]{1,9}-[0-9]{1,7}|#[0-9]{3,10}"
+)
+"""References to tickets as ServiceNow, Remedy, Jira and most others write them; a pattern may say others."""
+
+UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 _RUN = re.compile(r"[\w.%+@\\'-]+")
 _DOMAIN_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}\\{1,2}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}")
@@ -32,6 +39,7 @@ _SIZE = re.compile(
     r"(?i:(gb|gib|gigabytes?|gigaoctets?|ギガバイト|ギガ|mb|mib|megabytes?|mégaoctets?|tb|tib|terabytes?)"
     r"|(Go|GO|Mo|MO|(?<=[0-9])go|(?<=[0-9])mo))(?![0-9A-Za-z])"
 )
+_REFERENCE_TOKEN = re.compile(r"(?<![\w#.-])#?\w[\w-]*")
 _REVERSING = re.compile("[\u202d\u202e]")
 _MIB = {"g": 1024, "ギ": 1024, "m": 1, "t": 1024 * 1024}
 
@@ -80,7 +88,7 @@ def handles(text: str) -> Handles:
     certain: dict[str, None] = {match[1].rstrip(".-_"): None for match in _LABELLED.finditer(text)}
     possible: dict[str, None] = {}
     # An address may stand directly beside characters of a script without spaces.
-    for run in _RUN.findall(_UNSPACED_RUN.sub(" ", text)):
+    for run in _RUN.findall(UNSPACED_RUN.sub(" ", text)):
         token = run.strip(".'-_%+")
         token = token.removesuffix("'s").strip("@")
         named = token if "@" in token else bare(token)
@@ -112,7 +120,7 @@ def spoken_names(text: str, *, longest: int) -> Iterator[str]:
             yield " ".join(in_order[start : start + size])
     for first, second in itertools.pairwise(in_order):
         yield f"{second} {first}"
-    for run in _UNSPACED_RUN.findall(text):
+    for run in UNSPACED_RUN.findall(text):
         for size in range(2, LONGEST_UNSPACED_NAME + 1):
             for start in range(len(run) - size + 1):
                 yield run[start : start + size]
@@ -132,6 +140,29 @@ def names_in(in_order: list[str], keys: frozenset[str], *, longest: int) -> list
                 break
         start += step
     return list(found)
+
+
+def references(text: str, pattern: str) -> tuple[str, ...]:
+    """Return the references to tickets in a cleaned text, as written down (capitals), each once, in order.
+
+    pattern: what a whole reference looks like. It only ever sees one short word at a time, so it can't take long.
+    """
+    form = re.compile(pattern)
+    found: dict[str, None] = {}
+    for match in _REFERENCE_TOKEN.finditer(UNSPACED_RUN.sub(" ", text)):
+        word = match[0].rstrip("-_")
+        if len(word) <= LONGEST_REFERENCE and (reference := reference_in(word, form)):
+            found[reference] = None
+    return tuple(found)
+
+
+def reference_in(word: str, form: re.Pattern[str]) -> str:
+    """Return a word as a reference of this form, in capitals where only those fit; empty where it is none."""
+    if form.fullmatch(word):
+        return word
+    # web-1 and e-mail-2 are no references to Jira: only what has no hyphen may be written small.
+    plain = word.upper()
+    return plain if form.fullmatch(plain) and (form.pattern != REFERENCE or "-" not in word) else ""
 
 
 def sizes(text: str) -> tuple[int | None, ...]:

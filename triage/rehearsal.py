@@ -14,13 +14,14 @@ from typing import Any
 
 from django.db.models import Q
 
-from runbooks import mentions, parameters, rehearsal
+from runbooks import dates, mentions, parameters, rehearsal
 from runbooks.base import ASSURANCES, Assurance, Parameter, Runbook, assurance_reaches
 from runbooks.parameters import Extraction
 from runbooks.rehearsal import Rehearsed
-from runbooks.rules import short
+from runbooks.rules import names_of, short
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
+from runbooks.targets.lists import Lists
 from triage import automation, lifecycle, routing, targets
 from triage.models import Customer, Draw, Mode, Run, Target, Ticket
 from triage.prediction import answers, deciding
@@ -117,9 +118,9 @@ def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> R
     lifecycle.record(row=ticket, event="rehearsed", at=at, actor=actor, reason=runbook.key)
     target = targets.target_for(ticket.customer, runbook)
     try:
-        with _opened(target) as (client, trouble):
-            extraction = _extracted(ticket, runbook, client)
-            found = tuple(_found(parameter, extraction, ticket, client) for parameter in runbook.parameters)
+        with _opened(target) as (client, lists, trouble):
+            extraction = _extracted(ticket, runbook, client, lists)
+            found = tuple(_found(parameter, extraction, ticket, client, lists) for parameter in runbook.parameters)
     except (TargetError, sqlite3.Error) as error:
         raise NotRehearsed(f"The {runbook.target_kind} cannot be read: {error}") from error
     obstacles = [*([trouble] if trouble else []), *_obstacles(ticket, runbook, target, extraction, at=at)]
@@ -141,21 +142,22 @@ def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> R
 
 
 @contextmanager
-def _opened(target: Target | None) -> Iterator[tuple[Directory | None, str]]:
-    """The target's directory where it is one, and what is wrong with the target."""
+def _opened(target: Target | None) -> Iterator[tuple[Directory | None, Lists | None, str]]:
+    """The target's directory where it is one, its lists, and what is wrong with the target."""
     try:
+        lists = targets.lists_of(target) if target else None
         client = targets.directory(target) if target else None
     except (TargetError, LookupError, ValueError) as error:
-        yield None, f"The target cannot be used: {error}."
+        yield None, None, f"The target cannot be used: {error}."
         return
     if client is None:
-        yield None, ""
+        yield None, lists, ""
         return
     with closing(client):
-        yield client, ""
+        yield client, lists, ""
 
 
-def _extracted(ticket: Ticket, runbook: Runbook, client: Directory | None) -> Extraction:
+def _extracted(ticket: Ticket, runbook: Runbook, client: Directory | None, lists: Lists | None) -> Extraction:
     """As the gate looks for them, when the model chooses this runbook."""
     return parameters.extract(
         runbook,
@@ -164,10 +166,15 @@ def _extracted(ticket: Ticket, runbook: Runbook, client: Directory | None) -> Ex
         requester=ticket.requester,
         fields=ticket.fields,
         directory=client,
+        lists=lists,
+        reference=ticket.external_id,
+        written_at=ticket.created_at,
     )
 
 
-def _found(parameter: Parameter, extraction: Extraction, ticket: Ticket, client: Directory | None) -> Found:
+def _found(
+    parameter: Parameter, extraction: Extraction, ticket: Ticket, client: Directory | None, lists: Lists | None
+) -> Found:
     value = extraction.values.get(parameter.name, "")
     source = extraction.sources.get(parameter.name, "")
     start = f"{parameter.name}: "
@@ -178,28 +185,41 @@ def _found(parameter: Parameter, extraction: Extraction, ticket: Ticket, client:
         title=parameter.title,
         value=value,
         source=source,
-        excerpt=_excerpt(parameter, value, ticket, client) if source == "text" else "",
+        excerpt=_excerpt(parameter, value, ticket, client, lists) if source == "text" else "",
         problem=problem,
         question=f"What is {parameter.title}?{f' ({offered}?)' if offered else ''}" if problem else "",
     )
 
 
-def _excerpt(parameter: Parameter, value: str, ticket: Ticket, client: Directory | None) -> str:
+def _excerpt(parameter: Parameter, value: str, ticket: Ticket, client: Directory | None, lists: Lists | None) -> str:
     """The words around the place where the value was found, as they may be shown; empty where it is not literal."""
     text = mentions.clean(f"{ticket.subject}\n{ticket.body}")
     if parameter.kind == "size_mb":
         sizes = re.finditer(r"[0-9][0-9.,]{0,9} ?\w{1,12}", text)
         found = next((size.span() for size in sizes if mentions.sizes(size[0]) == (int(value),)), None)
+    elif parameter.kind == "date":
+        dated = (one.shown for one in dates.read(text, written_at=None) if one.days == (value,))
+        found = next((place.span() for shown in dated if (place := re.search(re.escape(shown), text))), None)
     else:
-        account = client.account(value) if client and parameter.kind == "account" else None
+        names = [value, *_also_called(parameter, value, client, lists)]
         # The longest first: a uid may be a part of the address beside it.
-        names = sorted([value, account.mail, account.display_name] if account else [value], key=len, reverse=True)
+        names.sort(key=len, reverse=True)
         places = (re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in names if name)
         found = next((place.span() for place in places if place), None)
     if found is None:
         return ""
     cut = text[max(0, found[0] - AROUND) : found[1] + AROUND]
     return "".join(c if c.isprintable() else "?" for c in cut)
+
+
+def _also_called(parameter: Parameter, value: str, client: Directory | None, lists: Lists | None) -> list[str]:
+    """What a text may have called a value by."""
+    if parameter.kind in ("account", "mailbox") and client:
+        accounts = client.find([value]).get(value, ())
+        return [name for one in accounts for name in (one.uid, one.mail, one.display_name)]
+    if parameter.kind == "host":
+        return [value.partition(".")[0]]
+    return list((names_of(parameter, lists) or {}).get(value, ()))
 
 
 def _obstacles(

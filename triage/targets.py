@@ -2,16 +2,23 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 
 from runbooks.base import Runbook
-from runbooks.targets import OpenDirectory, TargetError, open_directory
+from runbooks.parameters import Extraction, validate
+from runbooks.targets import OpenDirectory, TargetError, lists, open_directory
 from runbooks.targets.ldap_names import NameBook
-from triage.models import Customer, Target, Ticket
+from runbooks.targets.lists import Lists
+from triage.models import Customer, Run, Target, Ticket
 
 _books: dict[int, tuple[str, NameBook]] = {}
 """The names of each large directory, kept for all lookups of this process: target -> digest of its settings, names."""
+
+
+_lists: dict[int, tuple[str, Lists]] = {}
+"""What targets let tickets name, kept since there may be thousands of hosts: target -> digest of settings, lists."""
 
 
 def target_for(customer: Customer, runbook: Runbook) -> Target | None:
@@ -38,6 +45,40 @@ def directory(target: Target) -> OpenDirectory | None:
     return open_directory(settings_of(target), names=_books[target.pk][1])
 
 
+def lists_of(target: Target) -> Lists:
+    """What the target's settings let tickets name; TargetError where they do not fit."""
+    digest = hashlib.sha256((target.settings or "").encode()).hexdigest()
+    if _lists.get(target.pk, ("",))[0] != digest:
+        _lists[target.pk] = digest, lists.read(target.kind, settings_of(target))
+    return _lists[target.pk][1]
+
+
+def still_fit(run: Run, runbook: Runbook) -> str:
+    """Why the run's values no longer fit the runbook or its target, as a sentence; empty where they do.
+
+    For asking just before the start: an account may be gone or privileged meanwhile, a host taken from the list.
+    Whose account it may be is judged by whoever ordered or approved the run, and by the requester where nobody did.
+    Raises TargetError where the target cannot be asked, which says nothing about the values.
+    """
+    try:
+        client = directory(run.target)
+        try:
+            problems = validate(
+                runbook,
+                Extraction({name: str(value) for name, value in run.parameters.items()}),
+                directory=client,
+                lists=lists_of(run.target),
+                requester=run.ticket.requester,
+                machine=run.ordered_by_id is not None,
+            )
+        finally:
+            if client is not None:
+                client.close()
+    except (LookupError, ValueError, sqlite3.Error) as error:
+        raise TargetError(f"the {run.target.kind} cannot be asked: {error}") from error
+    return f"What the run was decided with does not fit any more: {'; '.join(problems)}." if problems else ""
+
+
 def trouble_with(kind: str, settings: str) -> str:
     """What is wrong with a target's settings as they are to be stored, as a sentence; empty where nothing is.
 
@@ -49,6 +90,10 @@ def trouble_with(kind: str, settings: str) -> str:
         given = None
     if not isinstance(given, dict):
         return 'The settings must be one JSON object, such as {"url": "ldaps://directory.example.org"}.'
+    try:
+        lists.software(_plain(given))
+    except TargetError as error:
+        return f"{error}."
     if kind == "directory" and "url" in given:
         from runbooks.targets import ldap_settings
 
@@ -78,13 +123,13 @@ def look(target: Target) -> str:
 def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket) -> str:
     """What on the target the run would work on: two runs on one object never live at the same moment.
 
-    A runbook that takes no account works on nothing shared, so its object is the ticket itself, or the storm: equal
-    alerts never run side by side.
+    A runbook that takes no account, mailbox or host works on nothing shared, so its object is the ticket itself, or
+    the storm: equal alerts never run side by side.
     """
     for parameter in runbook.parameters:
         # Two runs on one host could each take the other's changes for its own.
-        on_host = runbook.target_kind == "host" and parameter.name == "host"
-        if (parameter.kind == "account" or on_host) and parameters.get(parameter.name):
+        on_host = parameter.kind == "host" or (runbook.target_kind == "host" and parameter.name == "host")
+        if (parameter.kind in ("account", "mailbox") or on_host) and parameters.get(parameter.name):
             return parameters[parameter.name]
     return f"alert {ticket.storm_key[:16]}" if ticket.actor == Ticket.Actor.MACHINE else f"ticket {ticket.pk}"
 

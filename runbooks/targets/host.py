@@ -111,8 +111,9 @@ class HostSettings(_Frozen):
     """The settings of a target of the kind `host`.
 
     hosts: by the one name that a ticket may use. runbooks: an environment that is named here admits these runbooks
-    only. services, folders, logs, processes: what may be touched, by name. secrets: what tasks with `no_log: true`
-    may use as `secrets.<name>`. private_key, or the path in private_key_file, is for every host with ssh.
+    only. services, folders, logs, processes: what may be touched, by name. software: see `lists.software`.
+    secrets: what tasks with `no_log: true` may use as `secrets.<name>`. private_key, or the path in private_key_file,
+    is for every host with ssh.
     """
 
     hosts: dict[HostName, Host] = Field(min_length=1, max_length=10_000)
@@ -123,6 +124,7 @@ class HostSettings(_Frozen):
     folders: dict[Name, Folder] = {}
     logs: dict[Name, Log] = {}
     processes: Processes = Processes()
+    software: dict[str, tuple[str, ...]] = {}
     secrets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SecretStr] = {}
 
     @field_validator("hosts")

@@ -73,6 +73,7 @@ def _pick(ticket: Ticket, ranking: Ranking, articles: Mapping[str, Offer]) -> Pi
         document=Document(ticket.subject, ticket.body),
         requester=ticket.requester,
         fields=ticket.fields,
+        reference=ticket.external_id,
     )
 
 

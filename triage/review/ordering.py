@@ -1,5 +1,6 @@
 """A runbook that a person orders for a ticket: by one word for low and medium risk, with approval above."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +16,7 @@ from triage.models import Decision, Mode, Person, Run, Target, Ticket
 from triage.obstacles import Obstacle
 from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
-from triage.targets import directory, object_of, target_for
+from triage.targets import directory, lists_of, object_of, target_for
 
 PEOPLE_NEEDED = {"low": 0, "medium": 0, "high": 1, "irreversible": 2}
 """How many others must approve what one person has ordered, by risk tier."""
@@ -92,7 +93,14 @@ def order(
 def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Target | None) -> tuple[str, ...]:
     """What speaks against these values, at the target too; whose account it may be is for the person to judge."""
     with opened(target) as client:
-        return validate(runbook, Extraction(parameters), directory=client, requester="", machine=True)
+        return validate(
+            runbook,
+            Extraction(parameters),
+            directory=client,
+            lists=lists_of(target) if target else None,
+            requester="",
+            machine=True,
+        )
 
 
 @contextmanager
@@ -102,7 +110,7 @@ def opened(target: Target | None) -> Iterator[OpenDirectory | None]:
     try:
         client = directory(target) if target else None
         yield client
-    except (TargetError, KeyError) as error:
+    except (TargetError, KeyError, sqlite3.Error) as error:
         raise ReviewRefused(f"The target cannot be reached: {error}. Look at its settings.") from error
     finally:
         if client:

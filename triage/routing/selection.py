@@ -17,6 +17,7 @@ from runbooks import parameters
 from runbooks.base import Runbook, extractor
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
+from runbooks.targets.lists import Lists
 
 WORTH_ASKING = 0.5
 """Below this probability of the first match nothing runs and nobody is asked: more likely wrong than right."""
@@ -27,13 +28,15 @@ class Offer:
     """What an article's label leads to at one customer.
 
     `live`: not retired; `runbook`: None where it has none; `directory`: where the runbook's accounts are looked up;
-    `trouble`: why the runbook or its target cannot be used, empty where they can.
+    `lists`: what its target lets tickets name; `trouble`: why the runbook or its target cannot be used, empty where
+    they can.
     """
 
     label: str
     live: bool = True
     runbook: Runbook | None = None
     directory: Directory | None = None
+    lists: Lists | None = None
     trouble: str = ""
 
 
@@ -66,8 +69,12 @@ def selected(
     document: Document,
     requester: str,
     fields: Mapping[str, str],
+    reference: str = "",
 ) -> Pick:
-    """The gate's choice for one text: prediction decides with it, certification measures it."""
+    """The gate's choice for one text: prediction decides with it, certification measures it.
+
+    `reference`: what the ITSM calls the ticket, which its text may well repeat.
+    """
     first = ranking.matches[0] if ranking.matches else None
     offer = articles.get(first.label) if first else None
     pick = Pick(
@@ -91,6 +98,8 @@ def selected(
             requester=requester,
             fields=fields,
             directory=offer.directory,
+            lists=offer.lists,
+            reference=reference,
         )
     except (TargetError, sqlite3.Error) as error:  # a file that is locked or damaged while it is read
         return replace(pick, problems=(f"the directory cannot be read: {error}",))

@@ -10,6 +10,7 @@ from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS, why_not
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
+from runbooks.targets.lists import Lists
 from triage import targets
 from triage.models import Article, Customer
 from triage.routing import Offer
@@ -26,7 +27,7 @@ def offered(customer: Customer) -> Iterator[dict[str, Offer]]:
     for article in Article.objects.filter(Q(customer=customer) | Q(customer__isnull=True)).order_by("pk"):
         rows.setdefault(article.translation_group, []).append(article)
     with ExitStack() as opened:
-        reached: dict[str, tuple[Directory | None, str]] = {}
+        reached: dict[str, tuple[Directory | None, Lists | None, str]] = {}
         found = {}
         for label, articles in rows.items():
             offer = _offer(label, articles)
@@ -34,7 +35,8 @@ def offered(customer: Customer) -> Iterator[dict[str, Offer]]:
                 kind = offer.runbook.target_kind
                 if kind not in reached:
                     reached[kind] = _reach(customer, offer.runbook, opened)
-                offer = replace(offer, directory=reached[kind][0], trouble=reached[kind][1])
+                directory, lists, trouble = reached[kind]
+                offer = replace(offer, directory=directory, lists=lists, trouble=trouble)
             found[label] = offer
         yield found
 
@@ -47,13 +49,14 @@ def _offer(label: str, rows: list[Article]) -> Offer:
     return Offer(label=label, live=bool(live), runbook=RUNBOOKS.get(key), trouble=why_not(key))
 
 
-def _reach(customer: Customer, runbook: Runbook, opened: ExitStack) -> tuple[Directory | None, str]:
-    """The directory to look accounts up in, where the target is one, and what is wrong with the target."""
+def _reach(customer: Customer, runbook: Runbook, opened: ExitStack) -> tuple[Directory | None, Lists | None, str]:
+    """The directory to look accounts up in, where the target is one, its lists, and what is wrong with the target."""
     target = targets.target_for(customer, runbook)
     if target is None:
-        return None, f"not exactly one {runbook.target_kind} is set up that the runbook could work on"
+        return None, None, f"not exactly one {runbook.target_kind} is set up that the runbook could work on"
     try:
+        lists = targets.lists_of(target)
         directory = targets.directory(target)
     except (TargetError, LookupError, ValueError) as error:
-        return None, f"the {runbook.target_kind} cannot be used: {error}"
-    return (opened.enter_context(closing(directory)) if directory else None), ""
+        return None, None, f"the {runbook.target_kind} cannot be used: {error}"
+    return (opened.enter_context(closing(directory)) if directory else None), lists, ""
