@@ -72,7 +72,9 @@ def server(url: str) -> Server:
 
 
 def letter(*, sender: str, to: str, subject: str, text: str, message_id: str, at: datetime) -> EmailMessage:
-    """Return a plain text mail that asks other programs not to answer it (RFC 3834)."""
+    """Return a plain text mail that asks other programs not to answer it (RFC 3834). MailError for no plain address."""
+    if not is_address(to):
+        raise MailError("the address to write to is not one plain mail address")
     made = EmailMessage(policy=SMTP)
     made["From"], made["To"], made["Subject"] = sender, to, subject
     made["Date"], made["Message-ID"] = format_datetime(at), message_id

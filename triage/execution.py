@@ -17,7 +17,7 @@ from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RUNNERS
-from triage import approvals, automation, itsm, lifecycle
+from triage import approvals, automation, itsm, lifecycle, links
 from triage.environment import environment
 from triage.lake import here, layout
 from triage.lake.store import AlreadyThere, LakeError
@@ -58,9 +58,14 @@ def execute(run_id: int, *, at: datetime) -> bool:
         return _put_back(run, until=at + NO_ANSWER, reason=f"The ITSM could not be asked: {error}")
     if late:
         return _void(run, at=at, reason=late)
-    if not _claim_in_lake(run, at=at) or not _commit_starting(run, runbook):
+    if not _claim_in_lake(run, at=at):
         return False
-    outcome = RUNNERS[runbook.runner](runbook, parameters=run.parameters, target=target, run_id=str(run.uuid))
+    handed = links.prepare(run, runbook, at=at)
+    if not _commit_starting(run, runbook):
+        return False
+    outcome = RUNNERS[runbook.runner](
+        runbook, parameters=run.parameters, target=target, run_id=str(run.uuid), handed=handed
+    )
     _record_surely(run, outcome)
     return True
 
@@ -118,7 +123,8 @@ def _too_late(run: Run, *, at: datetime) -> str | None:
         return "The ticket's text has changed since this run was decided."
     if decision is None or not decision.in_force:
         return "The decision has expired or another one took its place."
-    forbidden = automation.forbidden(run, RUNBOOKS[run.runbook])
+    runbook = RUNBOOKS[run.runbook]
+    forbidden = automation.forbidden(run, runbook) or links.trouble(runbook)
     if run.ordered_by_id:
         return forbidden or _word_gone(run, at=at)
     if decision.expires_at is None or decision.expires_at < at:

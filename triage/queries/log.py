@@ -19,6 +19,7 @@ PARTS = {
     "automation": "Automation",
     "recovery": "Recovery",
     "learning": "Learning",
+    "links": "One-time links",
 }
 
 
