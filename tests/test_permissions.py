@@ -20,6 +20,7 @@ ALLOWED = {
     "settle": {"agent", "approver", "admin"},
     "stop": {"agent", "approver", "steward", "admin"},
     "start": {"admin"},
+    "close_circuit": {"approver", "admin"},
 }
 
 

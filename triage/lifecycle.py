@@ -11,7 +11,7 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models import Case, QuerySet, Value, When
 
-from triage.models import Approval, AuditEvent, Delivery, Release, Run, Ticket
+from triage.models import Approval, AuditEvent, Customer, Delivery, Release, Run, Ticket
 
 T, R = Ticket.Status, Run.Status
 LONGEST_REASON = 1000
@@ -171,7 +171,7 @@ def record(*, row: models.Model, event: str, at: datetime, actor: str, reason: s
     """One AuditEvent for something that changed no status."""
     AuditEvent.objects.create(
         at=at,
-        customer_id=getattr(row, "customer_id", None),
+        customer_id=row.pk if isinstance(row, Customer) else getattr(row, "customer_id", None),
         subject=row._meta.model_name or "",
         subject_id=row.pk,
         event=event,

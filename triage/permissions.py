@@ -93,6 +93,27 @@ def can_start(person: Visitor, customer: Customer) -> bool:
     return _passes(lambda: check_can_start(person, customer))
 
 
+def check_can_close_circuit(person: Visitor, customer: Customer) -> None:
+    """Close a runbook's error circuit, after which it starts again: approvers and administrators."""
+    _need(person, customer.pk, APPROVERS, "close a circuit")
+
+
+def can_close_circuit(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_close_circuit` passes."""
+    return _passes(lambda: check_can_close_circuit(person, customer))
+
+
+def check_can_switch_all(person: Visitor) -> None:
+    """Stop or allow starts at all customers at once: the provider's administrators."""
+    if not _provider(person):
+        raise PermissionDenied("Only the provider's administrators switch automation for all customers.")
+
+
+def can_switch_all(person: Visitor) -> bool:
+    """Whether `check_can_switch_all` passes."""
+    return _passes(lambda: check_can_switch_all(person))
+
+
 def check_can_read_log(person: Visitor) -> None:
     """Read the log of some customer: auditors, stewards and administrators."""
     if not log_customers(person) and not _provider(person):

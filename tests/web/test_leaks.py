@@ -43,6 +43,11 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "run": run,
         "run-settle": run,
         "automation-switch": {"slug": "nordwind"},
+        "automation-switch-all": {},
+        "runbooks": {"slug": "nordwind"},
+        "runbook": {"slug": "nordwind", "key": "unlock_account"},
+        "runbook-switch": {"slug": "nordwind", "key": "unlock_account"},
+        "runbook-circuit": {"slug": "nordwind", "key": "unlock_account"},
         "article": {"pk": own.pk},
     }
 

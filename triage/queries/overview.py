@@ -23,6 +23,7 @@ from triage.models import (
 )
 from triage.permissions import can_start, can_stop
 from triage.queries.customers import customers_of
+from triage.queries.log import Entry, latest
 
 T = Ticket.Status
 BEAT_MISSING = timedelta(seconds=60)
@@ -66,11 +67,15 @@ class CertificateCard:
 
 @dataclass(frozen=True)
 class CustomerCard:
-    """A customer's switch, budget and paused runbooks, and what the reader may do about them."""
+    """A customer's switch, budget and paused runbooks, and what the reader may do about them.
+
+    `stopped`: who switched it off, when and why, where it is off.
+    """
 
     customer: Customer
     budget: Budget | None
     paused: list[RunbookState]
+    stopped: Entry | None
     can_stop: bool
     can_start: bool
 
@@ -135,8 +140,17 @@ def customers(person: Person, *, at: datetime) -> list[CustomerCard]:
     paused: dict[int, list[RunbookState]] = {}
     for state in RunbookState.objects.filter(enabled=False, customer__in=rows):
         paused.setdefault(state.customer_id, []).append(state)
+    off = [row.pk for row in rows if not row.automation_enabled]
+    stopped = latest(subject="customer", event="automation stopped", rows=off)
     return [
-        CustomerCard(row, budgets.get(row.pk), paused.get(row.pk, []), can_stop(person, row), can_start(person, row))
+        CustomerCard(
+            row,
+            budgets.get(row.pk),
+            paused.get(row.pk, []),
+            stopped.get(row.pk),
+            can_stop(person, row),
+            can_start(person, row),
+        )
         for row in rows
     ]
 

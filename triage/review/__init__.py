@@ -1,12 +1,25 @@
-"""What people decide at the desk: verdicts on tickets and their undoing, holds, lost runs, and the kill switch.
+"""What people decide at the desk: verdicts on tickets and their undoing, holds, lost runs, switches and circuits.
 
 A verdict writes the Review, the Label, the ticket's new status and what the ITSM is to be told in one transaction.
 """
 
 from triage.review.holding import hold, release
 from triage.review.refused import ReviewRefused
-from triage.review.settling import reveal, settle_unknown, switch_automation
+from triage.review.settling import reveal, settle_unknown
+from triage.review.switching import close_circuit, switch_all, switch_automation, switch_runbook
 from triage.review.undoing import undo
 from triage.review.verdict import decide
 
-__all__ = ["ReviewRefused", "decide", "hold", "release", "reveal", "settle_unknown", "switch_automation", "undo"]
+__all__ = [
+    "ReviewRefused",
+    "close_circuit",
+    "decide",
+    "hold",
+    "release",
+    "reveal",
+    "settle_unknown",
+    "switch_all",
+    "switch_automation",
+    "switch_runbook",
+    "undo",
+]

@@ -1,4 +1,4 @@
-"""What only a person can say: whether a lost run happened, that automation must stop, that a seal is broken."""
+"""What only a person can say: whether a lost run happened, that a seal is broken."""
 
 from datetime import datetime
 
@@ -6,8 +6,8 @@ from django.db import transaction
 
 from runbooks.registry import RUNBOOKS
 from triage import automation, lifecycle
-from triage.models import Customer, Person, Run, Ticket, Writeback
-from triage.permissions import check_can_settle, check_can_start, check_can_stop
+from triage.models import Person, Run, Ticket, Writeback
+from triage.permissions import check_can_settle
 from triage.queries.blind import REVEALED, has_looked
 from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
@@ -38,22 +38,6 @@ def settle_unknown(run: Run, *, person: Person, succeeded: bool | None, note: st
         automation.settle(run, at=at, actor=actor)
         if succeeded:
             _resolve(run, at=at, actor=actor)
-
-
-def switch_automation(customer: Customer, *, on: bool, person: Person, reason: str, at: datetime) -> bool:
-    """Stop every start for a customer, or allow starts again; False where it stood so already."""
-    if on:
-        check_can_start(person, customer)
-        if not reason.strip():
-            raise ReviewRefused("Say in a few words why it may start again.")
-    else:
-        check_can_stop(person, customer)
-    with transaction.atomic():
-        won = Customer.objects.filter(pk=customer.pk, automation_enabled=not on).update(automation_enabled=on)
-        if won:
-            event = "automation started" if on else "automation stopped"
-            lifecycle.record(row=customer, event=event, at=at, actor=f"person:{person.pk}", reason=reason.strip())
-    return bool(won)
 
 
 def reveal(ticket: Ticket, *, person: Person, at: datetime) -> None:
