@@ -18,13 +18,15 @@ class RemoteError(Exception):
 class LaunchRefused(Exception):
     """The job was not started, for certain. `alarm`: the runbook's circuit must open at once.
 
-    `unsure`: it was started as nobody wanted it, and may have done something before it was ended.
+    `unsure`: it was started as nobody wanted it, and may have done something before it was ended. `status`: of HTTP,
+    where the other system refused.
     """
 
-    def __init__(self, message: str, *, alarm: bool = False, unsure: bool = False) -> None:
+    def __init__(self, message: str, *, alarm: bool = False, unsure: bool = False, status: int = 0) -> None:
         super().__init__(message)
         self.alarm = alarm
         self.unsure = unsure
+        self.status = status
 
 
 class LaunchLost(Exception):

@@ -58,10 +58,21 @@ def _path(settings: Mapping[str, str]) -> Path:
     return path
 
 
+def _elsewhere(kind: str) -> Callable[[Mapping[str, str]], Target]:
+    """No client for steps: what is done on such a target, another system does."""
+
+    def refuse(_: Mapping[str, str]) -> Target:
+        raise TargetError(f"a target of the kind {kind!r} is worked on by the runner {kind!r} alone")
+
+    return refuse
+
+
 TARGETS: Mapping[str, Callable[[Mapping[str, str]], Target]] = {
+    "awx": _elsewhere("awx"),
     "directory": open_directory,
     "host": Plays,
     "journal": lambda settings: Journal(_path(settings)),
+    "rundeck": _elsewhere("rundeck"),
 }
 
 
