@@ -7,6 +7,10 @@ PIECE = 16 * 1024
 """Characters that one piece of live output has at most."""
 
 
+class Left(Exception):
+    """Somebody else goes on with the run: whoever follows it must leave it as it is and end nothing."""
+
+
 def _nothing(*_: str) -> None:
     """Hear it and do nothing."""
 
@@ -21,7 +25,8 @@ class Watch:
     on_job: called by runners whose jobs run elsewhere, before and after each job is launched, with a text that lets
       another process go on (the argument `job` of a runner). When it raises, nothing more is launched and the
       exception goes on to the caller.
-    stop: asked about once a second; an answer that is not empty says why the run must end now.
+    stop: asked about once a second; an answer that is not empty says why the run must end now. From it and from
+      on_job a runner whose jobs run elsewhere lets `Left` through.
     """
 
     on_start: Callable[[], None] = _nothing

@@ -54,10 +54,14 @@ def lake_server() -> Iterator[Endpoints]:
 @pytest.fixture
 def lake(lake_server: Endpoints, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
     """The installation's lake and broker are the embedded ones for this test."""
+    from tests import servers
     from triage.environment import environment
+    from triage.lake import layout
 
     for name, value in lake_server.environment().items():
         monkeypatch.setenv(name, value)
     environment.cache_clear()
+    # the database of the test before is gone: its tick would make this test's database seem restored
+    servers.store(lake_server).delete([layout.TICK])
     yield lake_server
     environment.cache_clear()

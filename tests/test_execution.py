@@ -2,6 +2,8 @@
 
 import json
 import threading
+import uuid
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tests import factories, servers
 from tests.runs import ACTOR, Scene
 from triage import automation, execution, recovery
 from triage.embedded import Endpoints
-from triage.lake import layout
+from triage.lake import claims
 from triage.models import (
     Certificate,
     Customer,
@@ -217,8 +219,8 @@ def test_a_target_whose_settings_cannot_be_read_is_found_before_the_start(scene:
 
 def test_a_database_restored_to_before_the_start_does_not_start_again(scene: Scene, lake: Endpoints) -> None:
     run = scene.request()
-    key = layout.claim_key(str(scene.source.uuid), scene.ticket.external_id, "unlock_account", 1)
-    servers.store(lake).put(key, b"the run of another life", if_absent=True)
+    other = replace(execution._lake_claim(run), run=str(uuid.uuid4()))
+    assert claims.take(servers.store(lake), other)
     assert not execution.execute(run.pk, at=timezone.now())
     run.refresh_from_db()
     assert run.status == Run.Status.VOID
@@ -228,8 +230,7 @@ def test_a_database_restored_to_before_the_start_does_not_start_again(scene: Sce
 
 def test_a_worker_lost_between_lake_and_start_is_followed_by_one_that_goes_on(scene: Scene, lake: Endpoints) -> None:
     run = scene.request()
-    key = layout.claim_key(str(scene.source.uuid), scene.ticket.external_id, "unlock_account", 1)
-    servers.store(lake).put(key, str(run.uuid).encode(), if_absent=True)
+    assert claims.take(servers.store(lake), execution._lake_claim(run))
     assert execution.execute(run.pk, at=timezone.now())
     assert scene.effects() == 1
 

@@ -8,8 +8,8 @@ from django.db import transaction
 
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
-from triage import lifecycle
-from triage.models import Approval, Decision, Notification, Person, Target, Ticket
+from triage import lifecycle, versions
+from triage.models import Approval, Customer, Decision, Notification, Person, Target, Ticket
 from triage.targets import target_for
 
 ASKED_FOR = timedelta(hours=24)
@@ -20,12 +20,12 @@ class ApprovalRefused(Exception):
     """This person may not answer this request now; the message says why."""
 
 
-def binding(runbook: Runbook, *, parameters: dict[str, str], target: Target | None) -> str:
+def binding(runbook: Runbook, *, customer: Customer, parameters: dict[str, str], target: Target | None) -> str:
     """SHA-256 of what an approval is good for: runbook version, parameters and target."""
     bound = {
         "runbook": runbook.key,
         "selection": runbook.selection_digest,
-        "action": runbook.action_digest,
+        "action": versions.digest(customer, runbook),
         "parameters": parameters,
         "target": target.pk if target else None,
     }
@@ -51,7 +51,12 @@ def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime)
             decision=decision,
             runbook=decision.runbook,
             parameters=decision.parameters,
-            binding=binding(runbook, parameters=decision.parameters, target=target_for(decision.customer, runbook)),
+            binding=binding(
+                runbook,
+                customer=decision.customer,
+                parameters=decision.parameters,
+                target=target_for(decision.customer, runbook),
+            ),
             people_needed=people_needed,
             asked_at=at,
             expires_at=at + ASKED_FOR,
@@ -132,7 +137,8 @@ def still_bound(approval: Approval, *, at: datetime) -> str | None:
     if not approval.decision.in_force:
         return "The ticket has changed since the approval was asked for."
     target = target_for(approval.customer, runbook)
-    if binding(runbook, parameters=approval.parameters, target=target) != approval.binding:
+    now = binding(runbook, customer=approval.customer, parameters=approval.parameters, target=target)
+    if now != approval.binding:
         return "The runbook or its target has changed since the approval was asked for."
     return None
 

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from runbooks.base import Runbook
 from runbooks.environments import strictest
 from runbooks.registry import RUNBOOKS
-from triage import approvals, lifecycle, obstacles, storms, telling
+from triage import approvals, lifecycle, obstacles, storms, telling, versions
 from triage.models import (
     Approval,
     Customer,
@@ -116,7 +116,7 @@ def request(
         parameters=decision.parameters,
         decision=decision,
         text_hash=decision.text_hash,
-        action_digest=runbook.action_digest,
+        action_digest=versions.digest(decision.customer, runbook),
         ordered_by=ordered_by,
         requested_at=at,
         reason=held.reason[:1000] if held else "",

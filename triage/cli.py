@@ -209,6 +209,30 @@ def reconcile(once: bool) -> None:
         reconciler.run()
 
 
+@cli.command()
+@click.option("--after-failover", is_flag=True, help="hold the lake's record of started runs against the database")
+@click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+def recover(after_failover: bool, json_file: str | None) -> None:
+    """Put database and lake in agreement after a restore or failover, and let automation start again."""
+    if not after_failover:
+        raise click.UsageError("say what to recover from: triage recover --after-failover")
+    from triage import installation
+
+    with installation.ready():
+        from django.utils import timezone
+
+        from triage import failover
+        from triage.lake import here
+
+        found = failover.recover(here.store(), at=timezone.now(), actor=who())
+        tell(f"{found.claims} runs in the lake since the last tick; {found.known} of them are known here")
+        tell(f"{len(found.settled)} were started and are not known to have ended: a person must settle each")
+        for claim in found.unmatched:
+            tell(f"no ticket {claim.external_id}: {claim.runbook} was started on {claim.target_object}; look at it")
+        tell("automation may start again")
+        write(json_file, found.as_dict())
+
+
 def _share(value: float | None) -> str:
     return "unknown (too few rows to hold any out)" if value is None else f"{value:.4f}"
 

@@ -1,11 +1,13 @@
 """One run from claim to record. Between any two lines the process may die: each step is safe to have happened.
 
 The order is what makes one effect: claim in the database (with a fencing number), look at the ITSM again, claim in the
-lake, commit STARTING, act, record. A run lost after STARTING is UNKNOWN and goes to a person, never to a second try.
+lake, commit STARTING, pre-check, say in the lake that the action starts, act, record. A run lost after STARTING is
+UNKNOWN and goes to a person, never to a second try; only one whose jobs are elsewhere is gone on with.
 """
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -16,13 +18,16 @@ from django.utils import timezone
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
 from runbooks.registry import RUNBOOKS
-from runbooks.runners import RUNNERS
-from triage import approvals, automation, itsm, lifecycle, links
+from runbooks.runners import RESUMABLE, RUNNERS
+from runbooks.targets import TargetError
+from runbooks.watch import Left
+from triage import automation, failover, grounds, itsm, lifecycle, links, versions, watching
 from triage.environment import environment
-from triage.lake import here, layout
-from triage.lake.store import AlreadyThere, LakeError
-from triage.models import Approval, Certificate, Customer, Draw, Mode, Release, Run, Ticket
+from triage.lake import claims, here
+from triage.lake.errors import LakeError
+from triage.models import Customer, Run, Ticket
 from triage.targets import settings_of
+from triage.watching import mine, take_over
 
 log = logging.getLogger(__name__)
 ACTOR = "system:automation"
@@ -30,6 +35,8 @@ MARGIN = timedelta(seconds=30)
 NO_ANSWER = timedelta(seconds=10)
 RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries to record an outcome; together shorter than MARGIN, after which the run counts as lost."""
+
+STARTED_BEFORE = "The lake says that this run's action was started before: look at the target, then say if it happened."
 
 FINAL = {
     "succeeded": Run.Status.SUCCEEDED,
@@ -41,21 +48,31 @@ FINAL = {
 }
 
 
+class _StartedBefore(Exception):
+    """The lake says that this run's action was started before, in a life that this database does not know of."""
+
+
 def execute(run_id: int, *, at: datetime) -> bool:
-    """Execute the run unless somebody else has it or something forbids it now; True where it was started here."""
+    """Execute the run unless somebody else has it or something forbids it now; True where it was started here.
+
+    A started run whose jobs are elsewhere and whose worker was lost is gone on with.
+    """
+    if (lost := take_over(run_id, at=at)) is not None:
+        return _go_on(_loaded(lost.pk))
     if _held(run_id, at=at):
         return False
     run = _claim(run_id, at=at)
     if run is None:
         return False
     runbook = RUNBOOKS.get(run.runbook)
-    if runbook is None or runbook.action_digest != run.action_digest:
+    if runbook is None or versions.digest(run.customer, runbook) != run.action_digest:
         return _void(run, at=at, reason="The runbook has changed since this run was decided.")
     target = settings_of(run.target)  # whatever is wrong with it is found before anything counts as started
     try:
-        late = _too_late(run, at=at) or _itsm_says_no(run, runbook)
-    except itsm.ReadFailed as error:
-        return _put_back(run, until=at + NO_ANSWER, reason=f"The ITSM could not be asked: {error}")
+        late = grounds.gone(run, at=at) or grounds.itsm_says_no(run, runbook)
+        late = late or versions.changed(run.customer, runbook, target=target, at=at)
+    except (itsm.ReadFailed, TargetError) as error:
+        return _put_back(run, until=at + NO_ANSWER, reason=f"What the run depends on could not be asked: {error}")
     if late:
         return _void(run, at=at, reason=late)
     if not _claim_in_lake(run, at=at):
@@ -63,11 +80,45 @@ def execute(run_id: int, *, at: datetime) -> bool:
     handed = links.prepare(run, runbook, at=at)
     if not _commit_starting(run, runbook):
         return False
-    outcome = RUNNERS[runbook.runner](
-        runbook, parameters=run.parameters, target=target, run_id=str(run.uuid), handed=handed
-    )
-    _record_surely(run, outcome)
+    _carry_out(run, runbook, target, handed=handed)
     return True
+
+
+def _go_on(run: Run) -> bool:
+    runbook = RUNBOOKS.get(run.runbook)
+    if runbook is None or runbook.runner not in RESUMABLE:
+        return False  # it stays as it is until it counts as lost
+    log.warning("going on with run %s, whose worker was lost", run.uuid)
+    _carry_out(run, runbook, settings_of(run.target))
+    return True
+
+
+def _carry_out(
+    run: Run, runbook: Runbook, target: Mapping[str, str], *, handed: Mapping[str, str] | None = None
+) -> None:
+    """Hand the run to its runner and record how it ended; nothing where another worker goes on with it."""
+
+    def begin() -> None:
+        if not claims.start(here.store(), _lake_claim(run)):
+            raise _StartedBefore
+
+    try:
+        outcome = RUNNERS[runbook.runner](
+            runbook,
+            parameters=run.parameters,
+            target=target,
+            run_id=str(run.uuid),
+            handed=handed,
+            watch=watching.watch(run, on_start=begin, renewed=runbook.runner in RESUMABLE),
+            job=run.job,
+        )
+    except Left:
+        return
+    except LakeError as error:
+        outcome = Outcome("failed", "pre_check", f"The lake does not answer: {error}; nothing was changed")
+    except _StartedBefore:
+        outcome = Outcome("unknown", "pre_check", STARTED_BEFORE)
+    _record_surely(run, outcome)
 
 
 def _held(run_id: int, *, at: datetime) -> bool:
@@ -109,82 +160,27 @@ def _loaded(run_id: int) -> Run:
     return run
 
 
-def _mine(run: Run, status: str) -> Q:
-    """The claim that this process holds: an older claimant's fencing number no longer matches."""
-    return Q(pk=run.pk, status=status, fence=run.fence)
-
-
-def _too_late(run: Run, *, at: datetime) -> str | None:
-    """Look again at everything that may have changed since the decision; why the run must not start, or None."""
-    ticket, decision = run.ticket, run.decision
-    if ticket.status != Ticket.Status.QUEUED:
-        return "The ticket has moved on since this run was requested."
-    if ticket.text_hash != run.text_hash:
-        return "The ticket's text has changed since this run was decided."
-    if decision is None or not decision.in_force:
-        return "The decision has expired or another one took its place."
-    runbook = RUNBOOKS[run.runbook]
-    forbidden = automation.forbidden(run, runbook) or links.trouble(runbook)
-    if run.ordered_by_id:
-        return forbidden or _word_gone(run, at=at)
-    if decision.expires_at is None or decision.expires_at < at:
-        return "The decision has expired."
-    if not Customer.objects.filter(pk=run.customer_id, mode=Mode.AUTOMATE).exists():
-        return "The customer no longer allows runs without a person."
-    if Draw.objects.filter(ticket=ticket, purpose=Draw.Purpose.HOLDOUT).exists():
-        return "The ticket was drawn for a person to answer first."
-    return forbidden or _uncertified(decision.certificate, run, at=at)
-
-
-def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> str | None:
-    if certificate is None or certificate.revoked_at or certificate.expires_at < at:
-        return "The certificate is no longer valid."
-    if run.runbook not in certificate.runbooks:
-        return "The certificate does not cover this runbook."
-    in_force = Release.objects.filter(pk=certificate.release_id, status=Release.Status.IN_FORCE)
-    return None if in_force.exists() else "Another model is in force than the one that the certificate is for."
-
-
-def _word_gone(run: Run, *, at: datetime) -> str | None:
-    """A person's order or approval is good for half an hour, and an approval for exactly what was approved."""
-    if automation.good_since(run) + approvals.GRANTED_FOR < at:
-        return "The run could not start within half an hour of a person's word."
-    asked = Approval.objects.filter(decision=run.decision_id).order_by("-pk").first()
-    if asked is None:
-        return None  # ordered, and in no need of another person
-    if asked.status != Approval.Status.GRANTED:
-        return "The approval no longer stands."
-    return approvals.still_bound(asked, at=at)
-
-
-def _itsm_says_no(run: Run, runbook: Runbook) -> str | None:
-    """Ask the ITSM itself where it can be asked; without that and a person's word only the low tier runs."""
-    ticket = run.ticket
-    seen = itsm.SOURCES[ticket.source.kind].read(ticket.source, ticket.external_id)
-    if seen is None:
-        may = runbook.tier == "low" or run.ordered_by_id
-        return None if may else "This source cannot be asked again, so only low-risk runbooks run."
-    if seen.closed:
-        return "The ticket was closed or taken elsewhere in the ITSM meanwhile."
-    if seen.text_hash != ticket.text_hash:
-        return "The ticket's text has changed in the ITSM meanwhile."
-    now, then = seen.incoming.status.strip(), ticket.itsm_status.strip()
-    if now and then and now.casefold() != then.casefold():
-        return f"The ticket's status has changed in the ITSM meanwhile, from {then} to {now}."
-    return None
+def _lake_claim(run: Run) -> claims.Claim:
+    return claims.Claim(
+        run=str(run.uuid),
+        source=str(run.ticket.source.uuid),
+        external_id=run.ticket.external_id,
+        runbook=run.runbook,
+        occasion=run.occasion,
+        target=run.target.key,
+        target_object=run.target_object,
+    )
 
 
 def _claim_in_lake(run: Run, *, at: datetime) -> bool:
-    """One object for one start, ever: it outlives a database that was restored to an older state."""
-    key = layout.claim_key(str(run.ticket.source.uuid), run.ticket.external_id, run.runbook, run.occasion)
-    mine = str(run.uuid).encode()
+    """One object for one run, ever: it outlives a database that was restored to an older state."""
     try:
         store = here.store()
-        try:
-            store.put(key, mine, if_absent=True)
-        except AlreadyThere:
-            if store.get(key) != mine:
-                return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
+        if failover.noticed(store, at=at):
+            return _put_back(run, until=at + HOLD, reason=failover.RESTORED)
+        claim = _lake_claim(run)
+        if not claims.take(store, claim) or claims.started(store, claim):
+            return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
     except LakeError as error:
         return _put_back(run, until=at + NO_ANSWER, reason=f"The lake does not answer: {error}")
     return True
@@ -200,18 +196,18 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
     with transaction.atomic():
         automation.lock(run)
         Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
-        if late := _too_late(_loaded(run.pk), at=at):
+        if late := grounds.gone(_loaded(run.pk), at=at):
             return _void(run, at=at, reason=late)
         if held := automation.in_the_way(run, runbook, at=at):
             _put_back(run, until=at, reason=held.reason)
             automation.rest(run, held, at=at)
             return False
         won = lifecycle.advance(
-            Run.objects.filter(_mine(run, Run.Status.CLAIMED)),
+            Run.objects.filter(mine(run, Run.Status.CLAIMED)),
             to=Run.Status.STARTING,
             at=at,
             actor=ACTOR,
-            changes={"started_at": at, "claim_until": at + timedelta(seconds=runbook.longest_seconds) + MARGIN},
+            changes={"started_at": at, "claim_until": at + _claimed_for(runbook)},
         )
         if won:
             lifecycle.advance(
@@ -222,6 +218,13 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
                 reason=f"{runbook.title} is running.",
             )
     return bool(won)
+
+
+def _claimed_for(runbook: Runbook) -> timedelta:
+    """How long a started run is its worker's: a short claim is renewed while its jobs elsewhere are followed."""
+    if runbook.runner in RESUMABLE:
+        return timedelta(seconds=environment().claim_seconds)
+    return timedelta(seconds=runbook.longest_seconds) + MARGIN
 
 
 def _record_surely(run: Run, outcome: Outcome) -> None:
@@ -240,7 +243,7 @@ def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
     with transaction.atomic():
         automation.lock(run)
         won = lifecycle.advance(
-            Run.objects.filter(_mine(run, Run.Status.STARTING)),
+            Run.objects.filter(mine(run, Run.Status.STARTING)),
             to=FINAL[outcome.status],
             at=at,
             actor=ACTOR,
@@ -249,12 +252,14 @@ def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
                 "finished_at": at,
                 "phases": [asdict(phase) for phase in outcome.phases],
                 "output": outcome.output,
+                "alarm": outcome.alarm,
             },
         )
         if not won:
             log.error("run %s ended as %s, but its row had moved on", run.uuid, outcome.status)
             return
         run.refresh_from_db()
+        run.pieces.all().delete()  # the whole output stands in the run now
         automation.settle(run, at=at, actor=ACTOR)
 
 
@@ -262,7 +267,7 @@ def _void(run: Run, *, at: datetime, reason: str) -> bool:
     with transaction.atomic():
         automation.lock(run)
         if lifecycle.advance(
-            Run.objects.filter(_mine(run, Run.Status.CLAIMED)), to=Run.Status.VOID, at=at, actor=ACTOR, reason=reason
+            Run.objects.filter(mine(run, Run.Status.CLAIMED)), to=Run.Status.VOID, at=at, actor=ACTOR, reason=reason
         ):
             run.refresh_from_db()
             automation.settle(run, at=at, actor=ACTOR)
@@ -272,7 +277,7 @@ def _void(run: Run, *, at: datetime, reason: str) -> bool:
 def _put_back(run: Run, *, until: datetime, reason: str) -> bool:
     """Back to REQUESTED until then; holds by switch, window, limit or somebody who does not answer are no tries."""
     lifecycle.advance(
-        Run.objects.filter(_mine(run, Run.Status.CLAIMED)),
+        Run.objects.filter(mine(run, Run.Status.CLAIMED)),
         to=Run.Status.REQUESTED,
         at=timezone.now(),
         actor=ACTOR,

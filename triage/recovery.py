@@ -13,9 +13,12 @@ from uuid import UUID
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from runbooks.runners import python
-from triage import approvals, automation, intake, lifecycle, waiting
+from runbooks.registry import RUNBOOKS
+from runbooks.runners import RESUMABLE, python
+from triage import approvals, automation, failover, intake, lifecycle, standing, waiting
 from triage.celery import POOLS
+from triage.lake import here
+from triage.lake.errors import LakeError
 from triage.models import (
     Approval,
     Certificate,
@@ -41,6 +44,9 @@ LEASE = timedelta(seconds=30)
 SILENCE = timedelta(seconds=60)
 SETTLING = timedelta(seconds=60)
 RENEWAL = timedelta(days=14)
+FOLLOWED = timedelta(hours=1)
+"""So much longer than its time limit a run elsewhere is tried to be followed, before nobody can know its end."""
+TICK = timedelta(seconds=5)
 RECONCILER = "reconciler"
 
 
@@ -80,6 +86,9 @@ def sweep(*, at: datetime) -> Sweep:
 def _lost_runs(found: Sweep, *, at: datetime) -> None:
     """Started and never recorded: nobody knows whether it happened, so a person settles it."""
     for run in Run.objects.filter(status=Run.Status.STARTING, claim_until__lt=at):
+        if _goes_on(run, at=at):
+            found.bells.append(("execute_run", (run.pk,)))
+            continue
         with transaction.atomic():
             automation.lock(run)
             won = lifecycle.advance(
@@ -96,6 +105,14 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
                 found.unknown += 1
         if won:  # a process that outlived its worker on this host must not go on acting
             python.end_leftovers(str(run.uuid))
+
+
+def _goes_on(run: Run, *, at: datetime) -> bool:
+    """Whether the run's jobs are elsewhere, where they go on without its worker: any worker can follow them."""
+    runbook = RUNBOOKS.get(run.runbook)
+    if runbook is None or runbook.runner not in RESUMABLE or run.started_at is None:
+        return False
+    return at < run.started_at + timedelta(seconds=runbook.longest_seconds) + FOLLOWED
 
 
 def _returned_claims(found: Sweep, *, at: datetime) -> None:
@@ -218,6 +235,17 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
 
 
+def _tick(_: Sweep, *, at: datetime) -> None:
+    """Leave word in the lake how far this database is, and look whether the lake knows of more."""
+    last = standing.now().ticked_at
+    if last is not None and at - TICK < last <= at:
+        return
+    try:
+        failover.tick(here.store(), at=at)
+    except LakeError as error:
+        log.warning("the lake does not take the database's tick: %s", error)
+
+
 def _old_keys(_: Sweep, *, at: datetime) -> None:
     """Some at a time: one statement over millions would run into the database's time limit."""
     old = DeliveryKey.objects.filter(seen_at__lt=at - KEYS_KEPT).order_by("seen_at").values_list("pk", flat=True)
@@ -225,6 +253,7 @@ def _old_keys(_: Sweep, *, at: datetime) -> None:
 
 
 STEPS: tuple[Callable[..., None], ...] = (
+    _tick,
     _lost_runs,
     _returned_claims,
     _opened_windows,

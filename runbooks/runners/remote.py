@@ -24,7 +24,7 @@ from runbooks.runners.jobs import (
     StateError,
 )
 from runbooks.verdict import verdict
-from runbooks.watch import Watch
+from runbooks.watch import Left, Watch
 
 __all__ = ["Jobs", "LaunchLost", "LaunchRefused", "RemoteError", "Seen", "State", "lead", "not_led"]
 
@@ -277,6 +277,8 @@ class _Run:
     def _told(self, name: str, told: Callable[..., str | None], *given: str) -> str:
         try:
             return told(*given) or ""
+        except Left:
+            raise
         except Exception:  # what only tells must not end an action half-way
             log.exception("%s failed", name)
             return ""

@@ -11,6 +11,8 @@ SHARED = "_shared"  # deliveries that no customer could be named for
 RAW = "raw/"
 INBOX = "inbox/"
 CLAIMS = "runs/claims/"
+STARTS = "runs/starts/"
+TICK = "runs/tick"
 MODELS = "models/"
 TABLES = "tables/"
 
@@ -39,10 +41,15 @@ def inbox_prefix(source: str) -> str:
 
 
 def claim_key(source_uuid: str, external_id: str, runbook_key: str, occasion: int) -> str:
-    """The key of the one object that says this run was started; survives a database restored to an older state."""
+    """The key of the one object that says whose this run is; survives a database restored to an older state."""
     # as JSON, so that no external id can be written to run into its neighbours
     told = json.dumps([source_uuid, external_id, runbook_key, occasion], ensure_ascii=True, separators=(",", ":"))
     return CLAIMS + hashlib.sha256(told.encode("ascii")).hexdigest()
+
+
+def start_key(claim: str) -> str:
+    """The key of the object that says the action of this claim was allowed to start."""
+    return STARTS + claim.removeprefix(CLAIMS)
 
 
 def model_prefix(customer: str, version: str) -> str:

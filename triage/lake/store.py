@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -130,8 +131,11 @@ class ObjectStore:
             "changed_at": answer["LastModified"].isoformat(),
         }
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Every key that begins with `prefix`, in order; pages are fetched as they are needed."""
+    def list(self, prefix: str, *, changed_since: datetime | None = None) -> Iterator[str]:
+        """Every key that begins with `prefix`, in order; pages are fetched as they are needed.
+
+        changed_since: only objects written at or after this moment, by the lake's own clock.
+        """
         token = ""
         while True:
             with _explained(prefix):
@@ -142,7 +146,8 @@ class ObjectStore:
                     else client.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
                 )
             for item in page.get("Contents", ()):
-                yield item["Key"]
+                if changed_since is None or item["LastModified"] >= changed_since:
+                    yield item["Key"]
             token = page.get("NextContinuationToken", "")
             if not page.get("IsTruncated") or not token:
                 return

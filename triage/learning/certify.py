@@ -19,7 +19,7 @@ from classifier.certificate import Gate, Verdict
 from classifier.text import Document, text_hash
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
-from triage import lifecycle, routing, serving
+from triage import lifecycle, routing, serving, versions
 from triage.lake.errors import LakeError
 from triage.learning import seen
 from triage.learning.labelled import key_of
@@ -229,7 +229,7 @@ def _record(
                 basis=registration.basis,
                 sentence=verdict.sentence,
                 breaks=list(verdict.breaks),
-                action_digests={key: runbook.action_digest for key, runbook in pool.items()},
+                action_digests={key: versions.digest(registration.customer, runbook) for key, runbook in pool.items()},
                 window_from=rows[0].at,
                 window_until=rows[-1].at,
                 issued_at=at,

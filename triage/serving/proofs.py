@@ -12,7 +12,7 @@ import classifier
 from classifier.certificate import Gate
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
-from triage import routing
+from triage import routing, versions
 from triage.models import Certificate, Customer, Mode, Run
 from triage.routing import Offer, Proof
 from triage.serving.releases import Serving
@@ -81,11 +81,12 @@ def _proof(row: Certificate, gate_now: str, *, customer: Customer) -> Proof:
 
 def _proven(row: Certificate, runbook: Runbook, customer: Customer) -> bool:
     """Whether the action is the one that the certificate was issued with, or has been confirmed often enough since."""
-    if row.action_digests.get(runbook.key) == runbook.action_digest:
+    digest = versions.digest(customer, runbook)
+    if row.action_digests.get(runbook.key) == digest:
         return True
     confirmed = Run.objects.of(customer).filter(
         runbook=runbook.key,
-        action_digest=runbook.action_digest,
+        action_digest=digest,
         status=Run.Status.SUCCEEDED,
         decision__mode=Mode.APPROVE,
     )

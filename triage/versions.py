@@ -1,0 +1,52 @@
+"""What another system would run for a runbook, as far as it can be known: part of the action's version.
+
+Where an action lies in a job system, somebody can change it there. The version that was read last belongs to the
+action's digest: after a change nothing that was decided or approved before still stands, and a person confirms the
+next runs, as after a change of any action.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from runbooks.base import Runbook
+from runbooks.runners import VERSIONS
+from triage import lifecycle
+from triage.models import Customer, RunbookState
+
+
+def digest(customer: Customer, runbook: Runbook) -> str:
+    """SHA-256 (hex) of the action at this customer: the runbook's own, and what lies elsewhere as it was last read."""
+    if runbook.runner not in VERSIONS:
+        return runbook.action_digest
+    told = json.dumps([runbook.action_digest, _known(customer, runbook)])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def unread(customer: Customer, runbook: Runbook) -> str | None:
+    """Why the version of an action elsewhere is not known yet, as a sentence; None where it is, or needs not be."""
+    if runbook.runner not in VERSIONS or _known(customer, runbook):
+        return None
+    return f"What {runbook.runner} would run for {runbook.title} has not been read yet."
+
+
+def changed(customer: Customer, runbook: Runbook, *, target: Mapping[str, str], at: datetime) -> str | None:
+    """Ask the other system, keep what it says, and say in a sentence when that is not what it said before.
+
+    Raises TargetError where it does not answer.
+    """
+    if runbook.runner not in VERSIONS:
+        return None
+    now, before = VERSIONS[runbook.runner](runbook, target=target), _known(customer, runbook)
+    state, _ = RunbookState.objects.get_or_create(customer=customer, runbook=runbook.key)
+    RunbookState.objects.filter(pk=state.pk).update(action_version=now, action_version_at=at)
+    if now == before:
+        return None
+    lifecycle.record(row=state, event="action changed elsewhere", at=at, actor="system:versions", after=now)
+    return f"What {runbook.runner} would run has changed since this run was decided: a person confirms the next runs."
+
+
+def _known(customer: Customer, runbook: Runbook) -> str:
+    found = RunbookState.objects.of(customer).filter(runbook=runbook.key)
+    return found.values_list("action_version", flat=True).first() or ""
