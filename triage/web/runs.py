@@ -8,13 +8,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from runbooks.registry import RUNBOOKS
-from triage import bell, review
+from triage import bell, review, watching
 from triage.models import Run
-from triage.permissions import can_settle
+from triage.permissions import can_settle, check_can_settle
 from triage.queries import blind
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
 PAGE = 50
+LIVE = 4  # pieces of live output shown at once, 64 Ki characters at most
 
 
 @require_GET
@@ -50,10 +51,38 @@ def run(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "ticket": row.ticket,
         "runbook": RUNBOOKS.get(row.runbook),
         "lost": row.status == Run.Status.UNKNOWN,
+        "under_way": row.status == Run.Status.STARTING,
+        "pieces": _pieces(row),
         "may_settle": can_settle(request.user, row),
         "sealed": blind.sealed_for(row.ticket, person=request.user, at=now()),
     }
     return show(request, "triage/run.html", context)
+
+
+@require_GET
+@signed_in
+def live(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """What a run under way has written so far; when it has ended, its page is to be loaded again."""
+    row = _found(request, uuid)
+    if row.status != Run.Status.STARTING:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    sealed = blind.sealed_for(row.ticket, person=request.user, at=now())
+    return show(request, "triage/run_live.html", {"run": row, "pieces": _pieces(row), "sealed": sealed})
+
+
+@require_POST
+@signed_in
+def stop(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Ask that a run under way end: its process tree here, or its job elsewhere."""
+    row = _found(request, uuid)
+    check_can_settle(request.user, row)
+    try:
+        watching.ask_to_stop(row, person=request.user, at=now())
+    except watching.NotStopped as error:
+        refuse(request, error)
+    else:
+        messages.success(request, "The run is being ended. What it did until then is for you to find out.")
+    return redirect("run", row.uuid)
 
 
 @require_POST
@@ -70,6 +99,13 @@ def settle(request: DeskRequest, uuid: UUID) -> HttpResponse:
         bell.ring("write_back")
         messages.success(request, "Settled. The ticket and its storm follow what you found.")
     return redirect("run", row.uuid)
+
+
+def _pieces(row: Run) -> list[str]:
+    """The last pieces of what a run under way has written, oldest first."""
+    if row.status != Run.Status.STARTING:
+        return []
+    return list(row.pieces.order_by("-pk").values_list("text", flat=True)[:LIVE])[::-1]
 
 
 def _found(request: DeskRequest, uuid: UUID) -> Run:
