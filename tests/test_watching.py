@@ -3,27 +3,24 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from runbooks import runners
 from runbooks.base import Runbook
+from runbooks.outcome import Outcome
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import remote
-from runbooks.runners.remote import LaunchLost, Seen
+from runbooks.runners.remote import Seen
 from runbooks.watch import QUIET, Watch
 from tests import factories
 from tests.runs import Scene
 from triage import execution, recovery, watching
 from triage.models import Run, RunbookState, RunPiece, Ticket
-from triage.targets import settings_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lake")]
 SECRET = "s3cret-of-the-target"
@@ -44,21 +41,18 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def registered(monkeypatch: pytest.MonkeyPatch, book: Runbook) -> None:
-    monkeypatch.setattr(execution, "RUNBOOKS", {**RUNBOOKS, book.key: book})
-
-
 def test_what_a_run_writes_is_there_while_it_runs_and_it_ends_when_a_person_says_so(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "unlock_account"
     folder.mkdir()
     (folder / "steps.py").write_text(STEPS)
-    registered(monkeypatch, RUNBOOKS["unlock_account"].model_copy(update={"folder": folder, "time_limit": 60}))
+    book = RUNBOOKS["unlock_account"].model_copy(update={"folder": folder, "time_limit": 60})
+    monkeypatch.setattr(execution, "RUNBOOKS", {book.key: book})
     scene.target.settings = json.dumps({"path": str(scene.path), "secret": SECRET})
     scene.target.save()
     run = scene.request()
-    Run.objects.update(action_digest=execution.RUNBOOKS["unlock_account"].action_digest)
+    Run.objects.update(action_digest=book.action_digest)
 
     def work() -> None:
         execution.execute(run.pk, at=timezone.now())
@@ -87,6 +81,9 @@ def test_what_a_run_writes_is_there_while_it_runs_and_it_ends_when_a_person_says
     assert time.monotonic() - began < 20
 
 
+ELSEWHERE = RUNBOOKS["unlock_account"].model_copy(update={"runner": "elsewhere"})
+
+
 class Elsewhere:
     """A job system in memory: jobs end well when they are let, and each launch is counted."""
 
@@ -111,19 +108,8 @@ class Elsewhere:
     def cancel(self, job: str) -> None:
         raise AssertionError(f"nobody may end job {job}")
 
-    def run(
-        self,
-        runbook: Runbook,
-        *,
-        parameters: Mapping[str, str],
-        target: Mapping[str, str],
-        run_id: str,
-        handed: Mapping[str, str] | None = None,
-        watch: Watch = QUIET,
-        job: str = "",
-        time_limit: float | None = None,
-    ) -> runners.Outcome:
-        return remote.lead(runbook, self, job=job, clean=lambda text: text, watch=watch, time_limit=time_limit)
+    def run(self, runbook: Runbook, *, watch: Watch = QUIET, job: str = "", **_: object) -> Outcome:
+        return remote.lead(runbook, self, job=job, clean=str, watch=watch)
 
 
 @pytest.fixture
@@ -132,18 +118,14 @@ def elsewhere(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhe
     monkeypatch.setattr(execution, "RUNNERS", {"elsewhere": jobs.run})
     for module in (execution, recovery):
         monkeypatch.setattr(module, "RESUMABLE", frozenset({"elsewhere"}))
-        monkeypatch.setattr(
-            module,
-            "RUNBOOKS",
-            {"unlock_account": RUNBOOKS["unlock_account"].model_copy(update={"runner": "elsewhere"})},
-        )
+        monkeypatch.setattr(module, "RUNBOOKS", {ELSEWHERE.key: ELSEWHERE})
     yield jobs
     jobs.hold = ""
 
 
 def requested(scene: Scene) -> Run:
     run = scene.request()
-    Run.objects.update(action_digest=execution.RUNBOOKS["unlock_account"].action_digest)
+    Run.objects.update(action_digest=ELSEWHERE.action_digest)
     return run
 
 
@@ -230,7 +212,7 @@ def test_a_job_that_nobody_can_follow_for_too_long_is_unknown(scene: Scene, else
     run = requested(scene)
     claimed = execution._claim(run.pk, at=timezone.now())
     assert claimed is not None
-    assert execution._commit_starting(claimed, execution.RUNBOOKS["unlock_account"])
+    assert execution._commit_starting(claimed, ELSEWHERE)
     assert recovery.sweep(at=timezone.now() + timedelta(hours=3)).unknown == 1
 
 
@@ -241,7 +223,7 @@ def test_an_action_that_changed_elsewhere_is_not_run_and_takes_a_person(
 
     said = ["a" * 64]
     monkeypatch.setattr(versions, "VERSIONS", {"elsewhere": lambda *_, **__: said[0]})
-    book = execution.RUNBOOKS["unlock_account"]
+    book = ELSEWHERE
     assert versions.unread(scene.customer, book)
     assert versions.changed(scene.customer, book, target={}, at=timezone.now())
     assert versions.unread(scene.customer, book) is None

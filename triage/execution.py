@@ -177,7 +177,7 @@ def _claim_in_lake(run: Run, *, at: datetime) -> bool:
     try:
         store = here.store()
         if failover.noticed(store, at=at):
-            return _put_back(run, until=at + HOLD, reason=failover.RESTORED)
+            return _put_back(run, until=at + NO_ANSWER, reason=failover.RESTORED)
         claim = _lake_claim(run)
         if not claims.take(store, claim) or claims.started(store, claim):
             return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
