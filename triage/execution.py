@@ -59,11 +59,12 @@ def execute(run_id: int, *, at: datetime) -> bool:
     """
     if (lost := take_over(run_id, at=at)) is not None:
         return _go_on(_loaded(lost.pk))
-    if _held(run_id, at=at):
-        return False
-    run = _claim(run_id, at=at)
-    if run is None:
-        return False
+    run = None if _held(run_id, at=at) else _claim(run_id, at=at)
+    return run is not None and _started(run, at=at)
+
+
+def _started(run: Run, *, at: datetime) -> bool:
+    """Start a claimed run and see it through; False where something forbids it, and the run went another way."""
     runbook = RUNBOOKS.get(run.runbook)
     if runbook is None or versions.digest(run.customer, runbook) != run.action_digest:
         return _void(run, at=at, reason="The runbook has changed since this run was decided.")
