@@ -22,7 +22,7 @@ from runbooks.rules import names_of, short
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
 from runbooks.targets.lists import Lists
-from triage import automation, lifecycle, routing, targets
+from triage import automation, lifecycle, links, routing, targets
 from triage.models import Customer, Draw, Mode, Run, Target, Ticket
 from triage.prediction import answers, deciding
 from triage.prediction.claims import Claim
@@ -234,6 +234,8 @@ def _obstacles(
     held = automation.obstacle(customer=ticket.customer, runbook=runbook, at=at)
     if held:
         yield held
+    if trouble := links.trouble(runbook):
+        yield trouble
     live = Run.objects.of(ticket.customer).filter(status__in=Run.LIVE)
     if live.filter(ticket=ticket).exists():
         yield "A run for this ticket is under way."
