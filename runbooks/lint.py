@@ -70,9 +70,14 @@ def check(runbook: Runbook) -> list[Finding]:
 
 def _patterns(runbook: Runbook) -> Iterator[str]:
     for parameter in runbook.parameters:
-        if _repeats_within(_parse(parameter.pattern)):
+        if can_hang(parameter.pattern):
             field = f"parameters ({parameter.name}).pattern"
             yield f"{field}: a repetition within a repetition can take for ever on a hostile value: write it without"
+
+
+def can_hang(pattern: str) -> bool:
+    """Whether matching the pattern, which must compile, can take more than linear time in a value's length."""
+    return _repeats_within(_parse(pattern))
 
 
 # Private, but the only parser that reads what the engine reads.

@@ -92,23 +92,30 @@ def trouble_with(kind: str, settings: str) -> str:
         return 'The settings must be one JSON object, such as {"url": "ldaps://directory.example.org"}.'
     try:
         lists.software(_plain(given))
+        _check(kind, _plain(given))
     except TargetError as error:
         return f"{error}."
+    return ""
+
+
+def _check(kind: str, given: Mapping[str, str]) -> None:
+    """TargetError with what is wrong with the settings of a target of this kind."""
     if kind == "directory" and "url" in given:
         from runbooks.targets import ldap_settings
 
-        try:
-            ldap_settings.read(_plain(given))
-        except TargetError as error:
-            return f"{error}."
-    if kind == "host":
+        ldap_settings.read(given)
+    elif kind == "host":
         from runbooks.targets import host
 
-        try:
-            host.parse(_plain(given))
-        except TargetError as error:
-            return f"{error}."
-    return ""
+        host.parse(given)
+    elif kind == "ssm":
+        from runbooks.targets import ssm
+
+        ssm.parse(given)
+    elif kind in ("awx", "rundeck"):
+        from runbooks.targets import job_systems
+
+        job_systems.check(kind, given)
 
 
 def look(target: Target) -> str:

@@ -7,9 +7,10 @@ from pydantic import BaseModel
 
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
-from runbooks.runners import ansible, awx, python, rundeck
+from runbooks.runners import ansible, awx, python, rundeck, ssm
 from runbooks.runners.ansible_sources import AnsibleSettings
 from runbooks.runners.job_settings import AwxSettings, RundeckSettings
+from runbooks.runners.ssm_sources import DocumentPhases
 from runbooks.watch import QUIET, Watch
 
 __all__ = ["RESUMABLE", "RUNNERS", "SETTINGS", "TARGET_KINDS", "VERSIONS", "Outcome", "Runner", "Version"]
@@ -44,22 +45,24 @@ RUNNERS: Mapping[str, Runner] = {
     "awx": awx.execute,
     "python": python.execute,
     "rundeck": rundeck.execute,
+    "ssm": ssm.execute,
 }
 
 SETTINGS: Mapping[str, type[BaseModel]] = {
     "ansible": AnsibleSettings,
     "awx": AwxSettings,
     "rundeck": RundeckSettings,
+    "ssm": DocumentPhases,
 }
 """What the table `[<runner>]` of a runbook.toml may hold, for a runner that needs one.
 
 Checked with the context {"folder": Path}; the result is `Runbook.settings`, in which lists are lists.
 """
 
-TARGET_KINDS: Mapping[str, str] = {"ansible": "host", "awx": "awx", "rundeck": "rundeck"}
+TARGET_KINDS: Mapping[str, str] = {"ansible": "host", "awx": "awx", "rundeck": "rundeck", "ssm": "ssm"}
 """The one kind of target that a runner works on; the others take any."""
 
-RESUMABLE: frozenset[str] = frozenset({"awx", "rundeck"})
+RESUMABLE: frozenset[str] = frozenset({"awx", "rundeck", "ssm"})
 """Runners whose jobs run elsewhere and go on when a worker is lost: any worker follows them to their end."""
 
 
@@ -70,5 +73,5 @@ class Version(Protocol):
         """Return a sha256 (hex) over all that the other system would run now; TargetError where it does not say."""
 
 
-VERSIONS: Mapping[str, Version] = {"awx": awx.version, "rundeck": rundeck.version}
+VERSIONS: Mapping[str, Version] = {"awx": awx.version, "rundeck": rundeck.version, "ssm": ssm.version}
 """By runner: the version of an action that this installation does not hold. A change of it is a changed action."""

@@ -73,6 +73,7 @@ TARGETS: Mapping[str, Callable[[Mapping[str, str]], Target]] = {
     "host": Plays,
     "journal": lambda settings: Journal(_path(settings)),
     "rundeck": _elsewhere("rundeck"),
+    "ssm": _elsewhere("ssm"),
 }
 
 
