@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from django.utils import timezone
 
 from runbooks import registry
-from runbooks.base import Runbook
+from runbooks.base import Parameter, Runbook
 from runbooks.targets.directory import Account, Group, SqliteDirectory, create
 from tests import factories, past, trained
 from tests.factories import NOW
@@ -139,6 +139,22 @@ def test_a_value_of_the_text_is_shown_in_its_place(scene: Scene) -> None:
     assert (quota.value, quota.source, "to 50 GB please" in quota.excerpt) == ("51200", "text", True)
     field = rehearse(scene.ticket(fields={"Account": "ada"})).found[0]
     assert (field.value, field.source, field.excerpt) == ("ada", "field account", "")
+
+
+def test_a_host_and_a_date_of_the_text_are_shown_in_their_place(scene: Scene) -> None:
+    hosts = {"hosts": {"web1.corp.example": {"connection": "local"}}}
+    factories.target(scene.customer, key="hosts", kind="host", settings=json.dumps(hosts))
+    needed = (
+        Parameter(name="host", kind="host", title="the host"),
+        Parameter(name="until", kind="date", title="the last day"),
+        Parameter(name="note", kind="text", title="the note", fields=("note",)),
+    )
+    runbook = registry.get("collect_diagnostics").model_copy(update={"parameters": needed})
+    ticket = scene.ticket(body="The server WEB1 is slow, keep it quiet until 31 December 2026 please")
+    host, until, note = rehearsal.rehearse(ticket=ticket, runbook=runbook, actor="test", at=timezone.now()).found
+    assert (host.value, "server WEB1 is slow" in host.excerpt) == ("web1.corp.example", True)
+    assert (until.value, "until 31 December 2026 please" in until.excerpt) == ("2026-12-31", True)
+    assert note.question == "What is the note?"
 
 
 def test_what_is_missing_is_asked_for_and_no_pre_check_runs(scene: Scene) -> None:

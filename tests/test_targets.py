@@ -1,6 +1,7 @@
 """A customer's directory is a file or an LDAP server by its settings; everything above works alike on both."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,18 +10,20 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from classifier.text import Document
 from runbooks import parameters, registry
-from runbooks.targets import OpenDirectory
+from runbooks.targets import OpenDirectory, TargetError
 from runbooks.targets.accounts import Account
 from runbooks.targets.directory import create
 from tests import factories
 from tests.runbooks import slapd
 from tests.runbooks.slapd import SERVICE_PASSWORD, Slapd, person
 from tests.runs import Scene
+from tests.test_routing import ranking
 from tests.web.conftest import client_of
-from triage import doctor, execution, targets
+from triage import doctor, execution, routing, targets
 from triage.embedded import Endpoints
-from triage.models import AuditEvent, Run, Target, Ticket
+from triage.models import AuditEvent, Mode, Run, Target, Ticket
 from triage.review import ReviewRefused, ordering
 from triage.serving import offers
 
@@ -111,6 +114,72 @@ def test_names_are_read_once_for_all_clients_of_a_process_until_the_settings_cha
     set_up.save()
     with closing(client(set_up)) as third:
         assert [account.uid for account in third.find(["Newly Come"])["Newly Come"]] == ["n.ew"]
+
+
+def test_before_a_start_the_values_are_held_against_the_target_as_it_is_now(lake: Endpoints, tmp_path: Path) -> None:
+    scene, unlock = Scene(tmp_path), registry.get("unlock_account")
+    run = scene.request()
+    Ticket.objects.filter(pk=run.ticket_id).update(requester="a@example.org")
+    run.ticket.refresh_from_db()
+    assert targets.still_fit(run, unlock) == ""
+    Ticket.objects.filter(pk=run.ticket_id).update(requester="b@example.org")
+    run.ticket.refresh_from_db()
+    assert "a.locked is not the requester's own account" in targets.still_fit(run, unlock)
+    run.ordered_by = factories.person()
+    assert targets.still_fit(run, unlock) == ""
+    with sqlite3.connect(scene.path) as file:
+        file.execute("UPDATE accounts SET privileged = 1 WHERE uid = 'a.locked'")
+    said = "account: a.locked is a privileged account, which no runbook ever touches: do this by hand"
+    assert targets.still_fit(run, unlock) == f"What the run was decided with does not fit any more: {said}."
+    with sqlite3.connect(scene.path) as file:
+        file.execute("DELETE FROM accounts WHERE uid = 'a.locked'")
+    assert "no account a.locked" in targets.still_fit(run, unlock)
+    with sqlite3.connect(scene.path) as file:
+        file.execute("DROP TABLE accounts")
+    with pytest.raises(TargetError, match="cannot be asked"):
+        targets.still_fit(run, unlock)
+
+
+def test_a_host_that_left_the_targets_list_no_longer_fits() -> None:
+    def hosts(*names: str) -> str:
+        return json.dumps({"hosts": {name: {"connection": "local"} for name in names}})
+
+    set_up = factories.target(factories.customer(), kind="host", settings=hosts("web1.corp.example", "web2"))
+    ticket = factories.ticket(customer=set_up.customer)
+    run = factories.run(ticket, set_up, runbook="collect_diagnostics", parameters={"host": "web1.corp.example"})
+    diagnose = registry.get("collect_diagnostics")
+    assert targets.still_fit(run, diagnose) == ""
+    set_up.settings = hosts("web1.lab.example")
+    set_up.save()
+    run.refresh_from_db()
+    assert "the target has no host web1.corp.example" in targets.still_fit(run, diagnose)
+    set_up.settings = json.dumps({"hosts": {}})
+    set_up.save()
+    run.refresh_from_db()
+    with pytest.raises(TargetError, match="do not fit"):
+        targets.still_fit(run, diagnose)
+
+
+def test_a_decision_names_the_hosts_that_a_ticket_could_mean() -> None:
+    names = ("web1.corp.example", "web1.lab.example")
+    settings = json.dumps({"hosts": {name: {"connection": "local"} for name in names}})
+    set_up = factories.target(factories.customer(), kind="host", settings=settings)
+    factories.article(customer=set_up.customer, key="KB0001", runbook="collect_diagnostics")
+    with offers.offered(set_up.customer) as found:
+        picked = [
+            routing.selected(
+                ranking=ranking("KB0001"),
+                articles=found,
+                document=Document("Slow", body),
+                requester="",
+                fields={},
+            )
+            for body in ("web1 is slow", "web1.lab.example is slow")
+        ]
+    assert picked[1].parameters == {"host": "web1.lab.example"}
+    situation = routing.Situation(at=factories.NOW, mode=Mode.AUTOMATE, pick=picked[0], touched_at=factories.NOW)
+    reason = routing.decide(situation).reason
+    assert all(name in reason for name in names)
 
 
 def test_settings_may_hold_lists_and_numbers(server: Slapd) -> None:
