@@ -205,7 +205,7 @@ class AwxJobs:
                 said = f"job {job} was ended after it had begun" if began else f"job {job} was ended before it began"
                 unsure = began
                 break
-            time.sleep(1.0)
+            time.sleep(remote.CANCEL_PAUSE)
         return LaunchRefused(
             f"AWX did not launch what it was sent ({', '.join(wrong)}); {said}", alarm=True, unsure=unsure
         )

@@ -34,6 +34,7 @@ POLL_SECONDS = (0.2, 0.5, 1.0, 2.0)
 """Pauses between looks at a job: short at first, since most jobs are short, the last one again and again."""
 FIND_SECONDS = (0.5, 1.0, 2.0, 5.0)
 CANCEL_SECONDS = 30.0
+CANCEL_PAUSE = 1.0
 AGAIN_SECONDS = 60.0
 """What is left at least for a run that a worker goes on with: its job may have ended well while nobody looked."""
 LAUNCH_SECONDS = (1.0, 2.0, 5.0, 10.0)
@@ -259,7 +260,7 @@ class _Run:
                 self._take(seen.output)
                 if seen.state != "running":
                     break
-            time.sleep(1.0)
+            time.sleep(CANCEL_PAUSE)
         else:
             why += f"; job {job} could not be ended and may go on"
         if name == "pre_check":

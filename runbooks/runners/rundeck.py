@@ -192,7 +192,7 @@ class RundeckJobs:
             if status is not None and _STATES.get(str(status)) != "running":
                 said = f"execution {job} was ended after it had begun"
                 break
-            time.sleep(1.0)
+            time.sleep(remote.CANCEL_PAUSE)
         what = ", ".join(f"its {name} is another" for name in wrong)
         return LaunchRefused(f"Rundeck did not run what it was sent ({what}); {said}", alarm=True, unsure=True)
 

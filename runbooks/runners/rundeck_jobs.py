@@ -19,7 +19,7 @@ from runbooks.targets.job_systems import Rundeck
 
 MOST_JOBS = 20
 """How many jobs one phase may consist of, by reference."""
-COSMETIC = frozenset({"averageDuration", "defaultTab", "description", "group", "name", "notification", "permalink"})
+COSMETIC = frozenset({"averageDuration", "defaultTab", "description", "group", "name", "permalink"})
 """What of a definition changes nothing of what is done."""
 
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
