@@ -1,16 +1,25 @@
 """A person's word before a run: asked for, granted or refused, and bound to exactly what would happen."""
 
 import hashlib
+import hmac
 import json
+import logging
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
-from triage import lifecycle, versions
-from triage.models import Approval, Customer, Decision, Notification, Person, Target, Ticket
+from runbooks.targets import TargetError
+from triage import keys, lifecycle, targets, versions
+from triage.models import Approval, Customer, Decision, Person, Review, Target, Ticket
+from triage.permissions import is_requester
 from triage.targets import target_for
+from triage.telling import tell
+
+log = logging.getLogger(__name__)
 
 ASKED_FOR = timedelta(hours=24)
 GRANTED_FOR = timedelta(minutes=30)
@@ -21,15 +30,18 @@ class ApprovalRefused(Exception):
 
 
 def binding(runbook: Runbook, *, customer: Customer, parameters: dict[str, str], target: Target | None) -> str:
-    """SHA-256 of what an approval is good for: runbook version, parameters and target."""
+    """A keyed SHA-256 of what an approval is good for: runbook version, parameters, and the target as it is reached.
+
+    Keyed, since a target's settings hold credentials, and a plain hash of those could be searched.
+    """
     bound = {
         "runbook": runbook.key,
         "selection": runbook.selection_digest,
         "action": versions.digest(customer, runbook),
         "parameters": parameters,
-        "target": target.pk if target else None,
+        "target": [target.pk, target.kind, target.settings] if target else None,
     }
-    return hashlib.sha256(json.dumps(bound, sort_keys=True).encode()).hexdigest()
+    return hmac.new(keys.derive("approvals"), json.dumps(bound, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
 def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime) -> Approval | None:
@@ -61,17 +73,28 @@ def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime)
             asked_at=at,
             expires_at=at + ASKED_FOR,
         )
-        Notification.objects.get_or_create(
-            key=f"approval-{approval.uuid}",
-            defaults={
-                "customer_id": decision.customer_id,
-                "kind": "approval_waiting",
-                "text": f"{runbook.title} waits for approval",
-                "link": f"/approvals/{approval.uuid}/",
-                "created_at": at,
-            },
-        )
+        _tell_approvers(approval, at=at)
     return approval
+
+
+def _tell_approvers(approval: Approval, *, at: datetime) -> None:
+    """Whoever may answer and has not; of a second yes that is needed they hear apart from the first."""
+    second = bool(approval.first_person_id)
+    runbook = RUNBOOKS.get(approval.runbook)
+    title = runbook.title if runbook else approval.runbook
+    ordered = Review.objects.filter(ticket=approval.ticket_id, follow="run", undone_at__isnull=True)
+    tell(
+        kind="approval_waiting",
+        customer=approval.customer,
+        key=f"approval-{approval.uuid}{'-second' if second else ''}",
+        text=f"{title} for {approval.ticket.external_id} waits for {'a second person' if second else 'approval'}.",
+        link=f"/approvals/{approval.uuid}/",
+        runbook=approval.runbook,
+        ticket=approval.ticket,
+        data={"approval": str(approval.uuid), "expires_at": approval.expires_at.isoformat()},
+        but={*ordered.values_list("person", flat=True), approval.first_person_id} - {None},
+        at=at,
+    )
 
 
 def lock(approval: Approval) -> None:
@@ -89,6 +112,8 @@ def grant(approval: Approval, *, person: Person, at: datetime) -> bool:
         if not won:
             raise ApprovalRefused("Somebody else answered at the same moment. Reload the page.")
         lifecycle.record(row=approval, event="first yes", at=at, actor=f"person:{person.pk}")
+        approval.refresh_from_db()
+        _tell_approvers(approval, at=at)
         return False
     second = {"second_person": person} if approval.people_needed == 2 else {"first_person": person}
     won_keys = lifecycle.advance(
@@ -105,6 +130,7 @@ def grant(approval: Approval, *, person: Person, at: datetime) -> bool:
 
 def refuse(approval: Approval, *, person: Person, reason: str, at: datetime) -> None:
     """Record a no; the ticket goes to a person. Raises ApprovalRefused with the reason."""
+    check_not_own(approval, person=person)
     _check(approval, person=person, at=at)
     with transaction.atomic():
         lock(approval)
@@ -125,6 +151,30 @@ def refuse(approval: Approval, *, person: Person, reason: str, at: datetime) -> 
             actor=f"person:{person.pk}",
             reason=f"The run was refused: {reason[:300]}",
         )
+
+
+def check_not_own(approval: Approval, *, person: Person) -> None:
+    """Raise ApprovalRefused where one account of the customer's directory is both the requester's and the person's.
+
+    It reads the directory, so it is called before any row is locked. A directory that does not answer is no reason to
+    refuse: what a runbook mends may be that directory. Mail and user name are compared in any case.
+    """
+    asker, mine = approval.ticket.requester.strip(), {person.email.strip(), person.get_username()} - {""}
+    if not asker:
+        return
+    for target in Target.objects.of(approval.customer).filter(kind="directory"):
+        try:
+            client = targets.directory(target)
+            if client is None:
+                continue
+            with closing(client):
+                found = client.find([asker, *mine])
+        except (TargetError, LookupError, ValueError, OSError, sqlite3.Error) as error:
+            log.warning("whose account a requester has could not be looked up in %s: %s", target.key, error)
+            continue
+        accounts = {account.uid for name in mine for account in found.get(name, ())}
+        if accounts & {account.uid for account in found.get(asker, ())}:
+            raise ApprovalRefused("Nobody approves a run for their own ticket, and its requester's account is yours.")
 
 
 def still_bound(approval: Approval, *, at: datetime) -> str | None:
@@ -174,8 +224,7 @@ def _check(approval: Approval, *, person: Person, at: datetime) -> None:
         raise ApprovalRefused("This request was answered already.")
     if approval.expires_at < at:
         raise ApprovalRefused("This request has expired.")
-    asker = approval.ticket.requester.strip().casefold()
-    if asker and asker in (person.email.casefold(), person.get_username().casefold()):
+    if is_requester(person, approval.ticket):
         raise ApprovalRefused("Nobody approves a run for their own ticket.")
     if approval.first_person_id == person.pk:
         raise ApprovalRefused("A second person must answer: you were the first.")

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from runbooks.base import Runbook
 from runbooks.environments import strictest
 from runbooks.registry import RUNBOOKS
-from triage import approvals, lifecycle, obstacles, storms, telling, versions
+from triage import approvals, ended, lifecycle, obstacles, storms, versions
 from triage.models import (
     Approval,
     Customer,
@@ -191,6 +191,7 @@ def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
 
 def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
     """One person's yes; after the last one needed the run is requested. Raises ApprovalRefused with the reason."""
+    approvals.check_not_own(approval, person=person)
     with transaction.atomic():
         approvals.lock(approval)
         if not approvals.grant(approval, person=person, at=at):
@@ -227,10 +228,11 @@ def settle(run: Run, *, at: datetime, actor: str) -> None:
     linked = Q(linked_run=run, status=Ticket.Status.LINKED)
     moved = lifecycle.advance(Ticket.objects.filter(mine | linked), to=to, at=at, actor=actor, reason=run.reason)
     if good:
-        telling.tell_itsm(run, moved, at=at)
+        ended.tell_itsm(run, moved, at=at)
+        ended.tell_people(run, at=at)
     elif run.status != Run.Status.VOID:
-        telling.tell_people(run, at=at)
-        telling.tell_of_circuit(run, at=at)
+        ended.tell_people(run, at=at)
+        ended.tell_of_circuit(run, at=at)
 
 
 @transaction.atomic

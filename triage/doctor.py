@@ -42,6 +42,8 @@ def examine() -> list[Finding]:
             ("workers", _workers),
             ("targets", _targets),
             ("runbooks", _runbooks),
+            ("mail", _mail),
+            ("event endpoints", _endpoints),
         ]
         findings += [_look(part, look) for part, look in looks]
     return findings
@@ -162,6 +164,33 @@ def _runbooks() -> str:
         raise Bad(f"{named}. All of it: triage runbook check")
     own = len(registry.RUNBOOKS) - len(registry.SHIPPED)
     return f"{len(registry.SHIPPED)} shipped, {own} of your own"
+
+
+def _mail() -> str:
+    from triage.models import Posting
+    from triage.telling import mail
+
+    if not environment().mail_url.get_secret_value():
+        return "none: TRIAGE_MAIL_URL is empty, people are told on the desk only"
+    connection = mail.backend()
+    try:
+        connection.open()
+        connection.close()
+    except OSError as error:
+        raise Bad(f"the mail server does not take us ({type(error).__name__}): see TRIAGE_MAIL_URL") from error
+    waiting = Posting.objects.exclude(address="").filter(status=Posting.Status.WAITING).count()
+    return f"the mail server takes us, {waiting} mails wait"
+
+
+def _endpoints() -> str:
+    from triage.models import EventEndpoint
+
+    failing = EventEndpoint.objects.filter(enabled=True, failing_since__isnull=False)
+    if failing.exists():
+        named = ", ".join(f"{row.name} since {row.failing_since:%Y-%m-%d %H:%M}" for row in failing)
+        raise Bad(f"{named} UTC: look at them on /admin/triage/eventendpoint/")
+    off = EventEndpoint.objects.filter(enabled=False).count()
+    return f"{EventEndpoint.objects.filter(enabled=True).count()} in use, {off} switched off"
 
 
 def _targets() -> str:

@@ -21,7 +21,8 @@ from runbooks.targets import OpenDirectory, TargetError
 from runbooks.targets.accounts import Account, PasswordRefused
 from triage import lifecycle, targets
 from triage.environment import environment
-from triage.models import Notification, OneTimeLink, Run
+from triage.models import OneTimeLink, Run
+from triage.telling import tell
 
 log = logging.getLogger(__name__)
 ACTOR = "system:links"
@@ -188,14 +189,14 @@ def _tell_owner(link: OneTimeLink, account: Account, *, at: datetime) -> None:
         mail.send(server, letter, sender=sender, to=account.contact, seconds=MAIL_SECONDS)
     except mail.MailError as error:
         log.warning("link %s: the change could not be told: %s", link.uuid, error)
-        Notification.objects.get_or_create(
+        tell(
+            kind="password_change_untold",
+            customer=link.customer,
             key=f"link-{link.uuid}-untold",
-            defaults={
-                "customer": link.customer,
-                "kind": "password_change_untold",
-                "text": f"The password of {account.uid} was changed through a link, and the mail that says so to the "
-                f"contact on file did not go out: {error}"[:1000],
-                "link": f"/tickets/{link.run.ticket.uuid}/",
-                "created_at": at,
-            },
+            text=f"The password of {account.uid} was changed through a link, and the mail that says so to the "
+            f"contact on file did not go out: {error}",
+            link=f"/tickets/{link.run.ticket.uuid}/",
+            runbook=link.run.runbook,
+            ticket=link.run.ticket,
+            at=at,
         )

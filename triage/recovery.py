@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, python
-from triage import approvals, automation, failover, intake, lifecycle, standing, waiting
+from triage import approvals, automation, failover, intake, lifecycle, standing, telling, waiting
 from triage.celery import POOLS
 from triage.lake import here
 from triage.lake.errors import LakeError
@@ -206,14 +206,14 @@ def _ending_certificates(_: Sweep, *, at: datetime) -> None:
     for key in by_key.keys() - set(Notification.objects.filter(key__in=by_key).values_list("key", flat=True)):
         row = by_key[key]
         how = f"was revoked: {row.revoked_because}" if row.revoked_at else f"expires on {row.expires_at:%Y-%m-%d}."
-        Notification.objects.get_or_create(
+        telling.tell(
+            kind="certificate_revoked" if row.revoked_at else "certificate_expires",
+            customer=row.customer,
             key=key,
-            defaults={
-                "customer_id": row.customer_id,
-                "kind": "certificate_revoked" if row.revoked_at else "certificate_expires",
-                "text": f"The certificate for {', '.join(row.runbooks)} {how}"[:1000],
-                "created_at": at,
-            },
+            text=f"The certificate for {', '.join(row.runbooks)} {how}",
+            link="/overview/",
+            data={"certificate": str(row.uuid), "runbooks": ", ".join(row.runbooks)},
+            at=at,
         )
 
 
@@ -230,6 +230,8 @@ def _bells(found: Sweep, *, at: datetime) -> None:
         found.bells.append(("land_waiting", ()))
     if Writeback.objects.filter(unclaimed, status=Writeback.Status.WAITING, next_at__lte=at).exists():
         found.bells.append(("write_back", ()))
+    if telling.due(at=at):
+        found.bells.append(("tell_people", ()))
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
     jobs = Job.objects.filter(left, kind="train", customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
@@ -280,10 +282,10 @@ def silent_queues(*, at: datetime) -> set[str]:
         return {RECONCILER}
     proved = set(WorkerBeat.objects.filter(at__gte=at - SILENCE).values_list("name", flat=True))
     # a claim; on one machine the same pool lands
-    telling = Writeback.objects.filter(status=Writeback.Status.WAITING, claim_until__gt=at)
+    notes = Writeback.objects.filter(status=Writeback.Status.WAITING, claim_until__gt=at)
     busy = {
-        "writeback": telling,
-        "landing": telling,
+        "writeback": notes,
+        "landing": notes,
         "runbooks": Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),
         "classify": Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),
         "learning": Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from triage import lifecycle
 from triage.models import Customer, Person, Standing
+from triage.telling import tell
 
 ONLY = 1
 
@@ -45,5 +46,14 @@ def switch(*, on: bool, because: str, at: datetime, person: Person | None = None
                 actor=f"person:{person.pk}" if person else actor or "system:standing",
                 after="on" if on else "off",
                 reason=because.strip(),
+            )
+        if won and not on:
+            tell(
+                kind="automation_off",
+                customer=None,
+                key=f"automation-off-all-{at.isoformat()}",
+                text=f"Automation is switched off for all customers: {because.strip()[:500]}",
+                link="/overview/",
+                at=at,
             )
     return bool(won)

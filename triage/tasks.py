@@ -5,7 +5,7 @@ import os
 from celery import shared_task
 from django.utils import timezone
 
-from triage import bell, execution, intake, landing, learning, prediction, writeback
+from triage import bell, execution, intake, landing, learning, prediction, telling, writeback
 from triage.environment import environment
 from triage.models import Ticket, WorkerBeat
 
@@ -18,6 +18,8 @@ def classify_waiting() -> None:
         bell.ring_now("execute_run", run)
     if progress.more:
         bell.ring_now("classify_waiting")
+    telling.watch_reconciler(at=timezone.now())
+    _tell_soon()
 
 
 @shared_task(acks_late=False, max_retries=0)
@@ -29,6 +31,7 @@ def execute_run(run_id: int) -> None:
         intake.apply_waiting_update(ticket, at=timezone.now())
         bell.ring_now("classify_waiting")
     bell.ring_now("write_back")
+    _tell_soon()
 
 
 @shared_task
@@ -42,6 +45,19 @@ def write_back() -> None:
     """Tell the ITSMs what is due."""
     if writeback.deliver(at=timezone.now()).more:
         bell.ring_now("write_back")
+
+
+@shared_task
+def tell_people() -> None:
+    """Send the mails and events that are due."""
+    if telling.deliver(at=timezone.now()).more:
+        bell.ring_now("tell_people")
+
+
+def _tell_soon() -> None:
+    """What was just committed may have to be told."""
+    if telling.due(at=timezone.now()):
+        bell.ring_now("tell_people")
 
 
 @shared_task(acks_late=False)

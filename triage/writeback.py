@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet
 
 from triage import itsm
-from triage.models import Draw, Notification, Review, Ticket, Writeback
+from triage.models import Draw, Review, Ticket, Writeback
+from triage.telling import tell
 
 log = logging.getLogger(__name__)
 TRIES = 80  # with the pauses below about three days: a weekend without the ITSM loses nothing
@@ -97,13 +98,12 @@ def _failed(row: Writeback, *, at: datetime, error: "itsm.ReplyFailed") -> None:
         return
     won = _mine(row, at=at).update(status=Writeback.Status.GIVEN_UP, reason=str(error)[:500], claim_until=None)
     if won:
-        Notification.objects.get_or_create(
+        tell(
+            kind="writeback_given_up",
+            customer=row.customer,
             key=f"writeback-{row.pk}",
-            defaults={
-                "customer_id": row.customer_id,
-                "kind": "writeback_given_up",
-                "text": f"The ITSM was not told of {row.ticket.external_id}; tell it by hand. {error}"[:1000],
-                "link": f"/tickets/{row.ticket.uuid}/",
-                "created_at": at,
-            },
+            text=f"The ITSM was not told of {row.ticket.external_id}; tell it by hand.",
+            link=f"/tickets/{row.ticket.uuid}/",
+            ticket=row.ticket,
+            at=at,
         )

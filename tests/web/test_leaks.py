@@ -10,12 +10,13 @@ from django.utils import timezone
 from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
-from triage import review
+from triage import review, tokens
 from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, Ticket
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "sign-in", "sign-in-link", "sign-out"}
+OWN = ("notifications-seen", "me-mail", "token-issue")  # POST only, of one's own
 LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
 
@@ -26,6 +27,8 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
     run = {"uuid": scene.lost.uuid}
     own = factories.article(customer=scene.nordwind, key="NW1", title="Nordwind only", translation_group="NW1")
     said = factories.review(scene.tickets[4], scene.agent)
+    tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
+    token = tokens.of(scene.agent)[0]
     return {
         "ticket": ticket,
         "ticket-hold": ticket,
@@ -40,6 +43,7 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "review-undo": {"review_id": said.pk},
         "approval": approval,
         "approval-answer": approval,
+        "approval-rehearse": approval,
         "run": run,
         "run-settle": run,
         "automation-switch": {"slug": "nordwind"},
@@ -49,11 +53,12 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "runbook-switch": {"slug": "nordwind", "key": "unlock_account"},
         "runbook-circuit": {"slug": "nordwind", "key": "unlock_account"},
         "article": {"pk": own.pk},
+        "token-revoke": {"pk": token.pk},
     }
 
 
 def _names() -> list[str]:
-    return [str(pattern.name) for pattern in urlpatterns if pattern.name not in (*PUBLIC, "notifications-seen")]
+    return [str(pattern.name) for pattern in urlpatterns if pattern.name not in (*PUBLIC, *OWN)]
 
 
 def test_a_stranger_gets_404_for_every_object_of_another_customer(scene: Scene) -> None:
@@ -84,6 +89,7 @@ def test_a_stranger_changes_nothing_of_another_customer(scene: Scene) -> None:
     assert Review.objects.count() == 1
     assert not Label.objects.exists()
     assert Run.objects.get().status == "unknown"
+    assert tokens.of(scene.agent).exists()
     assert Customer.objects.get(slug="nordwind").automation_enabled
 
 
@@ -110,7 +116,7 @@ def test_a_verdict_on_a_shared_article_stays_with_its_customer(scene: Scene) -> 
 
 def test_every_page_asks_who_you_are(scene: Scene) -> None:
     objects = _objects(scene)
-    for name in [*_names(), "notifications-seen"]:
+    for name in [*_names(), *OWN]:
         answer = Client().get(reverse(name, kwargs=objects.get(name)))
         assert answer.status_code == 405 or answer["Location"].startswith("/sign-in/?next="), name
         answer = Client().post(reverse(name, kwargs=objects.get(name)))

@@ -1,8 +1,9 @@
-"""HTTP to an ITSM: only to the address that an administrator configured, no redirects, bounded in time and size."""
+"""HTTP to another program: only where an administrator said, no redirects, bounded in time and size."""
 
 import time
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import urllib3
 
@@ -16,11 +17,12 @@ LATER = frozenset({408, 409, 425, 429})
 
 
 class ExchangeFailed(Exception):
-    """No good answer. `permanent`: the same request will never get one."""
+    """No good answer. `permanent`: the same request will never get one. `status`: of the answer, 0 without one."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, *, permanent: bool, status: int = 0) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.status = status
 
 
 def filled(template: str, external_id: str) -> str:
@@ -34,17 +36,23 @@ def filled(template: str, external_id: str) -> str:
     return template.replace(PLACE, quote(external_id, safe=""))
 
 
-def exchange(method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> bytes:
-    """The body of a 2xx answer, at most 1 MiB within 20 s; anything else raises ExchangeFailed."""
+def exchange(
+    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str], address: str | None = None
+) -> bytes:
+    """The body of a 2xx answer, at most 1 MiB within 20 s; anything else raises ExchangeFailed.
+
+    `address`: connect to this IP address, whatever the host's name means by now; TLS still asks for the name.
+    """
     host = _host(url)
     deadline = time.monotonic() + WHOLE_SECONDS
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
-    with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False) as pool:
+    with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address)) as pool:
         try:
+            headers = {**headers, "host": urlsplit(url).netloc} if address else headers
             answer = pool.request(
                 method,
-                url,
+                _at(url, address) if address else url,
                 body=body,
                 headers={
                     **headers,
@@ -68,6 +76,22 @@ def exchange(method: str, url: str, *, body: bytes | None = None, headers: Mappi
     raise _refusal(answer.status, host)
 
 
+def _pinned(url: str, address: str | None) -> dict[str, Any]:
+    """What makes TLS ask for the host's name at an address that is given as a number."""
+    if not address or urlsplit(url).scheme != "https":
+        return {}
+    name = urlsplit(url).hostname
+    return {"server_hostname": name, "assert_hostname": name}
+
+
+def _at(url: str, address: str) -> str:
+    """The same place with a number for its host."""
+    parts = urlsplit(url)
+    number = f"[{address}]" if ":" in address else address
+    place = f"{number}:{parts.port}" if parts.port else number
+    return urlunsplit((parts.scheme, place, parts.path, parts.query, ""))
+
+
 def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -81,11 +105,11 @@ def _host(url: str) -> str:
 def _refusal(status: int, host: str) -> ExchangeFailed:
     if 300 <= status < 400:
         return ExchangeFailed(
-            f"{host} redirects ({status}), which is not followed; set the final address", permanent=True
+            f"{host} redirects ({status}), which is not followed; set the final address", permanent=True, status=status
         )
     later = status >= 500 or status in LATER
     hint = "it will be tried again" if later else "check the address, the secret and what the server logged"
-    return ExchangeFailed(f"{host} answered {status}; {hint}", permanent=not later)
+    return ExchangeFailed(f"{host} answered {status}; {hint}", permanent=not later, status=status)
 
 
 def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float) -> bytes:

@@ -8,7 +8,9 @@ from runbooks.base import Runbook
 from triage import lifecycle, obstacles, standing
 from triage.models import Customer, Person, RunbookState
 from triage.permissions import check_can_close_circuit, check_can_start, check_can_stop, check_can_switch_all
+from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
+from triage.telling import tell
 
 WHY_AGAIN = "Say in a few words why it may start again."
 
@@ -29,6 +31,15 @@ def switch_automation(customer: Customer, *, on: bool, person: Person, reason: s
         if won:
             event = "automation started" if on else "automation stopped"
             lifecycle.record(row=customer, event=event, at=at, actor=f"person:{person.pk}", reason=reason.strip())
+        if won and not on:
+            tell(
+                kind="automation_off",
+                customer=customer,
+                key=f"automation-off-{customer.pk}-{at.isoformat()}",
+                text=f"{name_of(person)} stopped automation: nothing starts until somebody allows it again.",
+                link="/overview/",
+                at=at,
+            )
     return bool(won)
 
 

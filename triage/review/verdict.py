@@ -14,7 +14,6 @@ from triage.models import (
     Decision,
     Draw,
     Label,
-    Notification,
     Person,
     Prediction,
     Review,
@@ -28,6 +27,7 @@ from triage.queries.queue import language_of
 from triage.review import answering, ordering
 from triage.review.holding import check_not_held
 from triage.review.refused import ReviewRefused
+from triage.telling import tell
 
 V = Review.Verdict
 T = Ticket.Status
@@ -232,15 +232,14 @@ def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> 
         actor=f"person:{review.person_id}",
         reason=reason[:1000],
     )
-    Notification.objects.get_or_create(
+    tell(
+        kind="verification_contradicts",
+        customer=review.customer,
         key=f"verify-{review.pk}",
-        defaults={
-            "customer": review.customer,
-            "kind": "verification_contradicts",
-            "text": f"{ticket.external_id}: {reason}"[:1000],
-            "link": f"/tickets/{ticket.uuid}/",
-            "created_at": at,
-        },
+        text=f"{ticket.external_id}: a blind check contradicts what was run.",
+        link=f"/tickets/{ticket.uuid}/",
+        ticket=ticket,
+        at=at,
     )
 
 

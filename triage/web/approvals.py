@@ -6,22 +6,24 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
+from runbooks import rehearsal
 from runbooks.registry import RUNBOOKS
-from triage import automation, bell
-from triage.approvals import ApprovalRefused
+from triage import automation, bell, lifecycle
+from triage.approvals import ApprovalRefused, still_bound
 from triage.approvals import refuse as refuse_approval
-from triage.models import Approval
+from triage.models import Approval, Review
 from triage.permissions import can_review, check_can_answer
 from triage.queries import blind
-from triage.targets import target_for
-from triage.web.page import DeskRequest, now, refuse, show, signed_in
+from triage.queries.log import name_of
+from triage.targets import settings_of, target_for
+from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
 
 SHOWN = 100
 
 
-@require_GET
+@require_safe
 @signed_in
 def approvals(request: DeskRequest) -> HttpResponse:
     """What waits for a word, first what expires first, and what was answered lately."""
@@ -36,24 +38,59 @@ def approvals(request: DeskRequest) -> HttpResponse:
     return show(request, "triage/approvals.html", context)
 
 
-@require_GET
+@require_safe
 @signed_in
 def approval(request: DeskRequest, uuid: UUID) -> HttpResponse:
-    """One request, bound to exactly what it shows."""
-    row, at = _found(request, uuid), now()
-    runbook = RUNBOOKS.get(row.runbook)
-    context = {
+    """One request, bound to exactly what it shows. The link in a mail leads here; nothing changes by looking."""
+    row = _found(request, uuid)
+    return show(request, "triage/approval.html", _context(request, row))
+
+
+@require_POST
+@signed_in
+def rehearse(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """What the pre-check says of it now, on the real target, which nothing changes: on demand, for who may answer."""
+    row = _found(request, uuid)
+    check_can_answer(request.user, row)
+    try:
+        _check_has_read(request, row)
+        rehearsed = _rehearsed(request, row)
+    except ApprovalRefused as error:
+        rehearsed = rehearsal.Rehearsed(passed=False, message=str(error))
+    context = {**_context(request, row), "rehearsed": rehearsed}
+    if request.htmx:
+        return part(request, "triage/approval_rehearsed.html", context)
+    return show(request, "triage/approval.html", context)
+
+
+def _rehearsed(request: DeskRequest, row: Approval) -> rehearsal.Rehearsed:
+    runbook, at = RUNBOOKS.get(row.runbook), now()
+    stale = still_bound(row, at=at)
+    if row.status != Approval.Status.ASKED or stale or runbook is None:
+        raise ApprovalRefused(stale or "This request was answered already.")
+    target = target_for(row.customer, runbook)
+    if target is None:
+        raise ApprovalRefused("No target is set up for it.")
+    lifecycle.record(row=row, event="rehearsed", at=at, actor=f"person:{request.user.pk}", reason=row.runbook)
+    return rehearsal.pre_check(runbook, parameters=row.parameters, target=settings_of(target))
+
+
+def _context(request: DeskRequest, row: Approval) -> dict[str, object]:
+    at, runbook = now(), RUNBOOKS.get(row.runbook)
+    open_ = row.status == Approval.Status.ASKED and row.expires_at > at
+    return {
         "approval": row,
         "ticket": row.ticket,
         "runbook": runbook,
         "target": target_for(row.customer, runbook) if runbook else None,
         "parameters": _named(row),
+        "asked_by": _asked_by(row),
         "not_allowed": _not_allowed(request, row),
-        "open": row.status == Approval.Status.ASKED and row.expires_at > at,
+        "stale": still_bound(row, at=at) if open_ else None,
+        "open": open_,
         "sealed": blind.sealed_for(row.ticket, person=request.user, at=at),
         "may_answer_blind": can_review(request.user, row.ticket),
     }
-    return show(request, "triage/approval.html", context)
 
 
 @require_POST
@@ -83,6 +120,7 @@ def _grant(request: DeskRequest, row: Approval) -> None:
     run = automation.grant(row, person=request.user, at=now())
     if run:
         bell.ring("execute_run", run.pk)
+    bell.ring("tell_people")
     row.refresh_from_db()
     messages.success(request, _thanks(row))
 
@@ -100,6 +138,13 @@ def _found(request: DeskRequest, uuid: UUID) -> Approval:
     rows = rows.select_related("ticket", "ticket__customer", "ticket__source", "customer", "decision", "first_person")
     row: Approval = get_object_or_404(rows, uuid=uuid)
     return row
+
+
+def _asked_by(row: Approval) -> str:
+    """The person who ordered the run; empty where the model's decision asks."""
+    orders = Review.objects.filter(ticket=row.ticket_id, text_hash=row.ticket.text_hash, follow="run")
+    review = orders.filter(undone_at__isnull=True).select_related("person").order_by("-pk").first()
+    return name_of(review.person) if review else ""
 
 
 def _line(row: Approval, hidden: set[int]) -> dict[str, object]:

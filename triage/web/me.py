@@ -1,17 +1,20 @@
-"""A person's own things: what they are told, their time zone and their password."""
+"""A person's own things: what they are told and how, their time zone, their password and their API tokens."""
 
+from typing import Any
 from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from triage import lifecycle
-from triage.models import Membership, Notification, Person
+from triage import lifecycle, tokens
+from triage.environment import environment
+from triage.models import MailChoice, Membership, Notification, Person
+from triage.telling.kinds import CHOICES, KINDS
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
 SHOWN = 100
@@ -21,7 +24,7 @@ SHOWN = 100
 @signed_in
 def notifications(request: DeskRequest) -> HttpResponse:
     """What people must hear of: unseen first."""
-    rows = Notification.objects.visible_to(request.user).select_related("customer", "seen_by")
+    rows = Notification.objects.visible_to(request.user).filter(desk=True).select_related("customer", "seen_by")
     context = {
         "unseen_rows": rows.filter(seen_at__isnull=True).order_by("-pk")[:SHOWN],
         "seen_rows": rows.filter(seen_at__isnull=False).order_by("-seen_at")[:30],
@@ -45,7 +48,7 @@ def seen(request: DeskRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def me(request: DeskRequest) -> HttpResponse:
-    """Time zone and password. Who came by a link has no password yet and sets one here."""
+    """Time zone, password, mail and tokens. Who came by a link has no password yet and sets one here."""
     person = request.user
     kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
     wants_password = request.method == "POST" and "new_password1" in request.POST
@@ -58,12 +61,64 @@ def me(request: DeskRequest) -> HttpResponse:
         return redirect("me")
     if request.method == "POST" and "zone" in request.POST:
         return _set_zone(request)
+    return _page(request, form=form)
+
+
+@require_POST
+@signed_in
+def mail(request: DeskRequest) -> HttpResponse:
+    """What comes by mail: each kind, as ticked."""
+    wanted = set(request.POST.getlist("kind"))
+    for kind in CHOICES:
+        MailChoice.objects.update_or_create(person=request.user, kind=kind, defaults={"wanted": kind in wanted})
+    messages.success(request, "What comes by mail is as you chose.")
+    return redirect("me")
+
+
+@require_POST
+@signed_in
+def issue(request: DeskRequest) -> HttpResponse:
+    """Make an API token; this answer is the only place where its secret is ever shown."""
+    try:
+        secret = tokens.issue(
+            person=request.user,
+            name=request.POST.get("name", ""),
+            scopes=request.POST.getlist("scope"),
+            days=request.POST.get("days", ""),
+            at=now(),
+        )
+    except tokens.TokenRefused as error:
+        refuse(request, error)
+        return redirect("me")
+    return _page(request, secret=secret)
+
+
+@require_POST
+@signed_in
+def revoke(request: DeskRequest, pk: int) -> HttpResponse:
+    """End one of the person's own tokens at once."""
+    token = get_object_or_404(tokens.of(request.user), pk=pk)
+    if tokens.revoke(token, at=now()):
+        messages.success(request, f"The token {token.name} opens nothing any more.")
+    return redirect("me")
+
+
+def _page(request: DeskRequest, **more: Any) -> HttpResponse:
+    person = request.user
+    chosen = dict(MailChoice.objects.filter(person=person).values_list("kind", "wanted"))
+    kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
     context = {
-        "form": form,
+        "form": kind(person),
         "zones": sorted(available_timezones()),
         "memberships": Membership.objects.filter(person=person.pk)
         .select_related("customer")
         .order_by("customer__name"),
+        "mail_kinds": [(name, KINDS[name].words, chosen.get(name, KINDS[name].mail)) for name in CHOICES],
+        "has_mail": bool(environment().mail_url.get_secret_value()),
+        "tokens": tokens.of(person),
+        "scopes": tokens.SCOPES.items(),
+        "days": tokens.DAYS,
+        **more,
     }
     return show(request, "triage/me.html", context)
 

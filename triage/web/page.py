@@ -63,7 +63,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     person = request.user
     if not isinstance(person, Person):
         return {}
-    unseen = Notification.objects.visible_to(person).filter(seen_at__isnull=True)[:BELL_STOPS_AT].count()
+    unseen = Notification.objects.visible_to(person).filter(desk=True, seen_at__isnull=True)[:BELL_STOPS_AT].count()
     return {"waiting": queue.counts(person), "unseen": unseen, "reads_log": can_read_log(person)}
 
 

@@ -42,6 +42,7 @@ urlpatterns = [
     path("approvals/", approvals.approvals, name="approvals"),
     path("approvals/<uuid:uuid>/", approvals.approval, name="approval"),
     path("approvals/<uuid:uuid>/answer/", approvals.answer, name="approval-answer"),
+    path("approvals/<uuid:uuid>/rehearse/", approvals.rehearse, name="approval-rehearse"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<uuid:uuid>/", runs.run, name="run"),
     path("runs/<uuid:uuid>/settle/", runs.settle, name="run-settle"),
@@ -60,4 +61,7 @@ urlpatterns = [
     path("notifications/", me.notifications, name="notifications"),
     path("notifications/seen/", me.seen, name="notifications-seen"),
     path("me/", me.me, name="me"),
+    path("me/mail/", me.mail, name="me-mail"),
+    path("me/tokens/", me.issue, name="token-issue"),
+    path("me/tokens/<int:pk>/revoke/", me.revoke, name="token-revoke"),
 ]

@@ -17,7 +17,8 @@ from django.views.decorators.csrf import csrf_exempt
 from triage import bell, intake, itsm
 from triage.environment import environment
 from triage.itsm.standard import LIMITS
-from triage.models import Notification, Source
+from triage.models import Source
+from triage.telling import tell
 from triage.web.rate import Buckets
 
 log = logging.getLogger(__name__)
@@ -119,25 +120,23 @@ def _drain(request: HttpRequest, size: int) -> None:
 def _unsigned(source: Source, *, message: str, at: datetime) -> NoReturn:
     """401; and people are told of a source's first of the day: often a secret that one side has changed."""
     log.warning("source %s: %s", source.slug, message)
-    _tell_once(source.pk, source.slug, source.customer_id, at.date().isoformat())
+    _tell_once(source.pk, at.date().isoformat())
     raise Refused(401, message)
 
 
 @lru_cache(maxsize=1024)
-def _tell_once(source: int, slug: str, customer: int | None, day: str) -> None:
+def _tell_once(source: int, day: str) -> None:
     """One row a source and day; remembered here, so that a flood of bad signatures writes nothing more."""
-    Notification.objects.bulk_create(
-        [
-            Notification(
-                customer_id=customer,
-                kind="signature",
-                key=f"signature-{source}-{day}",
-                text=f"Source {slug} sent a message whose signature is wrong. Compare the secrets on both sides.",
-                created_at=timezone.now(),
-            )
-        ],
-        ignore_conflicts=True,
+    row = Source.objects.select_related("customer").get(pk=source)
+    tell(
+        kind="signature",
+        customer=row.customer,
+        key=f"signature-{source}-{day}",
+        text=f"Source {row.slug} sent a message whose signature is wrong. Compare the secrets on both sides.",
+        data={"source": row.slug},
+        at=timezone.now(),
     )
+    bell.ring("tell_people")
 
 
 @lru_cache(maxsize=1)

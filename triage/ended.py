@@ -1,10 +1,11 @@
-"""What is written down to be told after a run: the ITSM of what was resolved, people of what went wrong."""
+"""What is written down to be told after a run: the ITSM of what was resolved, people and programs of how it ended."""
 
 from datetime import datetime
 
 from runbooks.registry import RUNBOOKS
 from triage import obstacles
-from triage.models import Customer, Notification, Run, Writeback
+from triage.models import Customer, Run, Writeback
+from triage.telling import tell
 
 
 def title(run: Run) -> str:
@@ -33,16 +34,22 @@ def tell_itsm(run: Run, tickets: list[int], *, at: datetime) -> None:
 
 
 def tell_people(run: Run, *, at: datetime) -> None:
-    """Somebody is to look at a run that went wrong."""
-    Notification.objects.get_or_create(
+    """Somebody is to look at a run that went wrong; of one that went well only other programs hear.
+
+    Why it ended so is not told: it may repeat the ticket's words.
+    """
+    lost = run.status == Run.Status.UNKNOWN
+    how = "nobody knows whether it happened" if lost else run.get_status_display().lower()
+    tell(
+        kind=f"run_{run.status}",
+        customer=run.customer,
         key=f"run-{run.uuid}-{run.status}",
-        defaults={
-            "customer": run.customer,
-            "kind": f"run_{run.status}",
-            "text": f"{title(run)}: {run.get_status_display().lower()}. {run.reason}"[:1000],
-            "link": f"/tickets/{run.ticket.uuid}/",
-            "created_at": at,
-        },
+        text=f"{title(run)} for {run.ticket.external_id}: {how}.",
+        link=f"/runs/{run.uuid}/" if lost else f"/tickets/{run.ticket.uuid}/",
+        runbook=run.runbook,
+        ticket=run.ticket,
+        data={"run": str(run.uuid), "status": run.status},
+        at=at,
     )
 
 
@@ -55,14 +62,13 @@ def tell_of_circuit(run: Run, *, at: datetime) -> None:
     Customer.objects.select_for_update(no_key=True).get(pk=run.customer_id)
     found = obstacles.circuit_of(run.customer, runbook)
     if found.open and found.since:
-        Notification.objects.get_or_create(
+        tell(
+            kind="circuit_open",
+            customer=run.customer,
             key=f"circuit-{run.customer_id}-{run.runbook}-{found.since.isoformat()}",
-            defaults={
-                "customer": run.customer,
-                "kind": "circuit_open",
-                "text": f"{runbook.title} no longer starts: {found.wrong} of its last {found.of} runs went wrong. "
-                "Look at them, then close the circuit.",
-                "link": f"/customers/{run.customer.slug}/runbooks/{run.runbook}/",
-                "created_at": at,
-            },
+            text=f"{runbook.title} no longer starts: {found.wrong} of its last {found.of} runs went wrong. "
+            "Look at them, then close the circuit.",
+            link=f"/customers/{run.customer.slug}/runbooks/{run.runbook}/",
+            runbook=run.runbook,
+            at=at,
         )

@@ -1,0 +1,10 @@
+"""People and programs are told: one notification for one occasion, on the desk, by mail and as an outgoing event.
+
+`tell` writes rows only, in the caller's transaction; `deliver` sends what waits, `due` says whether anything does.
+"""
+
+from triage.telling.outbox import deliver, due
+from triage.telling.rows import tell
+from triage.telling.watch import watch_reconciler
+
+__all__ = ["deliver", "due", "tell", "watch_reconciler"]

@@ -1,0 +1,97 @@
+"""Writing a notification and what is to be sent of it: rows only, in the caller's transaction."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from triage.environment import environment
+from triage.models import Customer, EventEndpoint, Notification, Posting, Ticket
+from triage.queries import blind
+from triage.telling.kinds import KINDS
+from triage.telling.recipients import recipients
+
+LONGEST_TEXT = 1000
+_UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]+")
+
+
+def tell(
+    *,
+    kind: str,
+    customer: Customer | None,
+    key: str,
+    text: str,
+    at: datetime,
+    link: str = "",
+    runbook: str = "",
+    ticket: Ticket | None = None,
+    data: Mapping[str, str] | None = None,
+    but: Collection[int | None] = (),
+) -> Notification | None:
+    """Tell of one occasion, once for each `key`: a row for the desk, one for each mail address and endpoint.
+
+    `text` holds no ticket text beyond the external id and no secret. Where `ticket` was drawn for a blind answer that
+    has not been given, neither text nor event names the runbook or what it was to do, and its owner is not singled
+    out. `link` is a path of the desk. `data`: what an event says besides. `but`: people, by primary key, who cannot
+    act on it. None where it was told before, or where nobody is to hear of it.
+    """
+    how = KINDS[kind]
+    endpoints = _endpoints(how.event, customer)
+    if not (how.desk or endpoints):
+        return None
+    said = dict(data or {})
+    if ticket is not None:
+        said |= {"ticket": ticket.external_id, "ticket_uuid": str(ticket.uuid)}
+    if ticket is not None and blind.sealed([ticket], at=at):
+        text, runbook = f"{ticket.external_id}: {how.blind or 'it needs a look'}.", ""
+        said = {name: value for name, value in said.items() if name in OPEN_TO_ALL} | {"sealed": "yes"}
+    elif runbook:
+        said["runbook"] = runbook
+    with transaction.atomic():
+        row, made = Notification.objects.get_or_create(
+            key=key,
+            defaults={
+                "customer": customer,
+                "kind": kind,
+                "text": plain(text)[:LONGEST_TEXT],
+                "link": link,
+                "desk": how.desk,
+                "data": said,
+                "created_at": at,
+            },
+        )
+        if not made:
+            return None
+        mails = recipients(kind, customer=customer, runbook=runbook, ticket=ticket, but=but) if _has_mail() else ()
+        common = {"notification": row, "next_at": at, "created_at": at}
+        Posting.objects.bulk_create(
+            [
+                *(Posting(address=one.address, why=one.why, **common) for one in mails),
+                *(Posting(endpoint_id=one, **common) for one in endpoints),
+            ]
+        )
+    return row
+
+
+OPEN_TO_ALL = frozenset({"ticket", "ticket_uuid", "run", "approval", "expires_at"})
+"""What an event about a sealed ticket still says."""
+
+
+def plain(text: str) -> str:
+    """One line without control or invisible characters: an external id is written by strangers."""
+    return _UNSEEN.sub(" ", text).strip()
+
+
+def _endpoints(event: str, customer: Customer | None) -> list[int]:
+    """The endpoints that hear of this event."""
+    mine = Q(customer__isnull=True)
+    if customer is not None:
+        mine |= Q(customer=customer)
+    rows = EventEndpoint.objects.filter(mine, enabled=True).values_list("pk", "kinds")
+    return [pk for pk, kinds in rows if not kinds or event in kinds]
+
+
+def _has_mail() -> bool:
+    return bool(environment().mail_url.get_secret_value())
