@@ -19,8 +19,7 @@ Assurance = Literal["none", "monitored", "mail", "portal"]
 ParameterKind = Literal[
     "account", "mailbox", "group", "host", "software", "ticket", "date", "size_mb", "choice", "text"
 ]
-LinkPurpose = Literal["set_password"]
-TargetList = Literal["services", "folders", "logs"]
+TargetList = Literal["services", "folders", "logs", "certificates"]
 
 ASSURANCES: Final[tuple[Assurance, ...]] = ("none", "monitored", "mail", "portal")
 """How sure we are who is asking, from the least to the most."""

@@ -23,6 +23,7 @@ FORMS: Mapping[ParameterKind, str] = {
 
 LISTED = {
     "host": "host", "software": "software", "services": "service", "folders": "folder", "logs": "log",
+    "certificates": "certificate",
 }  # fmt: skip
 
 

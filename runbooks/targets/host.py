@@ -18,6 +18,7 @@ Argument = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00
 Command = Annotated[tuple[Argument, ...], Field(min_length=1, max_length=50)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+Whole = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
 User = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 
 RESERVED = ("all", "ungrouped")
@@ -72,7 +73,7 @@ class Service(_Frozen):
 class Folder(_Frozen):
     """A folder whose old files may be deleted: neither read nor written for `older_than_days`."""
 
-    path: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
+    path: Whole
     older_than_days: int = Field(ge=1, le=3650)
 
     @field_validator("path")
@@ -88,9 +89,28 @@ class Folder(_Frozen):
 class Log(_Frozen):
     """A log that may be rotated: its logrotate configuration, the file that this rotates, logrotate's own notes."""
 
-    config: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
-    file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)]
-    state: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", max_length=500)] = "/var/lib/logrotate/status"
+    config: Whole
+    file: Whole
+    state: Whole = "/var/lib/logrotate/status"
+
+
+class Certificate(_Frozen):
+    """A certificate that may be renewed. certificate, key: PEM files, which may be one; the server's own stands first.
+
+    also: further files that renewing writes, such as a chain. renew: writes a new certificate; reload: makes the
+    service take it. days: it is renewed where no more than these are left. address: host:port where the service
+    presents it, asked with server_name; empty where nobody can ask. reload_seconds: until it does.
+    """
+
+    certificate: Whole
+    key: Whole
+    also: tuple[Whole, ...] = ()
+    renew: Command
+    reload: Command
+    days: int = Field(default=30, ge=1, le=365)
+    address: Annotated[str, Field(pattern=r"^(([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:]+\]):[0-9]{1,5})?$")] = ""
+    server_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9*][A-Za-z0-9.-]{0,252})?$")] = ""
+    reload_seconds: int = Field(default=15, ge=1, le=60)
 
 
 class Processes(_Frozen):
@@ -111,9 +131,9 @@ class HostSettings(_Frozen):
     """The settings of a target of the kind `host`.
 
     hosts: by the one name that a ticket may use. runbooks: an environment that is named here admits these runbooks
-    only. services, folders, logs, processes: what may be touched, by name. software: see `lists.software`.
-    secrets: what tasks with `no_log: true` may use as `secrets.<name>`. private_key, or the path in private_key_file,
-    is for every host with ssh.
+    only. services, folders, logs, certificates, processes: what may be touched, by name. software: see
+    `lists.software`. secrets: what tasks with `no_log: true` may use as `secrets.<name>`. private_key, or the path in
+    private_key_file, is for every host with ssh.
     """
 
     hosts: dict[HostName, Host] = Field(min_length=1, max_length=10_000)
@@ -123,6 +143,7 @@ class HostSettings(_Frozen):
     services: dict[Name, Service] = {}
     folders: dict[Name, Folder] = {}
     logs: dict[Name, Log] = {}
+    certificates: dict[Name, Certificate] = {}
     processes: Processes = Processes()
     software: dict[str, tuple[str, ...]] = {}
     secrets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SecretStr] = {}
@@ -159,7 +180,7 @@ class HostSettings(_Frozen):
             "environment": host.environment,
             "connection": host.connection,
             "python": host.python,
-            **self.model_dump(mode="json", include={"services", "folders", "logs", "processes"}),
+            **self.model_dump(mode="json", include={"services", "folders", "logs", "certificates", "processes"}),
         }
 
     def hidden(self) -> dict[str, str]:

@@ -65,6 +65,7 @@ class Lists:
     services: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
     software: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -85,6 +86,7 @@ def read(kind: str, settings: Mapping[str, str]) -> Lists:
         services=tuple(given.services),
         folders=tuple(given.folders),
         logs=tuple(given.logs),
+        certificates=tuple(given.certificates),
         software=software(settings),
     )
 
