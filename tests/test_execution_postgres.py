@@ -23,7 +23,8 @@ call_command("migrate", verbosity=0)
 from django.utils import timezone
 from tests import factories
 from tests.runs import ACTOR, Scene
-from triage import approvals, automation, execution, intake, recovery
+from runbooks.registry import RUNBOOKS
+from triage import approvals, automation, execution, intake, recovery, standing
 from triage.models import Approval, Mode, Run, RunbookState, Ticket
 
 scene = Scene(Path(sys.argv[1]))
@@ -102,6 +103,30 @@ failed += at_once(*(
 ))
 told["storm"] = sorted(Ticket.objects.filter(pk__in=[a.pk for a in alerts]).values_list("status", flat=True))
 
+# the switch for all goes off while two workers start what they have claimed
+claimed = []
+for turn in range(12):
+    ticket = scene.new_ticket()
+    run = scene.request(ticket, scene.decide(ticket, f"switch{turn}"))
+    claimed.append(execution._claim(run.pk, at=timezone.now()))
+RunbookState.objects.create(customer=scene.customer, runbook="unlock_account", concurrent=99, runs_an_hour=99)
+before, seen, under_way = set(Run.objects.filter(started_at__isnull=False).values_list("pk", flat=True)), [], threading.Event()
+def start(runs):
+    for run in runs:
+        execution._commit_starting(run, RUNBOOKS["unlock_account"])
+        under_way.set()
+def switch_off():
+    under_way.wait(10)
+    standing.switch(on=False, because="a drill", at=timezone.now(), actor=ACTOR)
+    seen.extend(Run.objects.filter(started_at__isnull=False).exclude(pk__in=before).values_list("pk", flat=True))
+failed += at_once(lambda: start(claimed[::2]), lambda: start(claimed[1::2]), switch_off)
+begun = set(Run.objects.filter(started_at__isnull=False).exclude(pk__in=before).values_list("pk", flat=True))
+told["after_the_switch"] = len(begun - set(seen))
+assert 1 <= len(begun) < len(claimed), len(begun)
+standing.switch(on=True, because="over", at=timezone.now(), actor=ACTOR)
+Run.objects.filter(pk__in=begun).update(status="succeeded", started_at=None, finished_at=timezone.now())
+RunbookState.objects.all().delete()
+
 # the database drops every connection while the runbook acts
 busy = sqlite3.connect(scene.path, isolation_level=None, check_same_thread=False)
 busy.execute("BEGIN EXCLUSIVE")
@@ -139,6 +164,7 @@ def test_workers_people_and_the_itsm_at_one_moment_on_postgresql(tmp_path: Path)
         "granted_twice": 0,
         "started": 1,
         "storm": ["linked", "linked", "linked", "queued"],
+        "after_the_switch": 0,
         "after_restart": "succeeded",
         "effects": 1,
         "failed": [],
