@@ -27,6 +27,7 @@ class Scene:
             [
                 Account("a.locked", "A Locked", "a@example.org", locked=True, lock_reason=reason),
                 Account("b.boss", "B Boss", "b@example.org", locked=True, lock_reason=reason, privileged=True),
+                Account("c.locked", "C Locked", "c@example.org", locked=True, lock_reason=reason),
             ],
         )
         self.customer = factories.customer(mode=Mode.AUTOMATE)
@@ -40,6 +41,8 @@ class Scene:
         return factories.ticket(source=self.source, status=Ticket.Status.CLASSIFIED, **values)
 
     def decide(self, ticket: Ticket, account: str = "a.locked", **values: Any) -> Decision:
+        """The decision to unlock the account of who asks."""
+        Ticket.objects.filter(pk=ticket.pk).update(requester=account)
         return factories.decision(
             ticket,
             mode=Mode.AUTOMATE,
