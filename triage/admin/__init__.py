@@ -1,5 +1,6 @@
 """Settings pages for administrators: who belongs where, what is connected, what runbooks may touch.
 
+What holds runs back has a file of its own.
 Rows with a status are not here: `triage.lifecycle` alone changes those, and the desk shows them.
 """
 
@@ -13,7 +14,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from runbooks.registry import RUNBOOKS
-from triage import bell, intake, lifecycle, targets
+from triage import bell, intake, targets
+from triage.admin import restraints
+from triage.admin.logged import LoggedAdmin
 from triage.models import (
     Article,
     Customer,
@@ -21,7 +24,6 @@ from triage.models import (
     Membership,
     Person,
     RunbookOwner,
-    RunbookState,
     Source,
     SourceMapping,
     Target,
@@ -29,30 +31,10 @@ from triage.models import (
 from triage.telling import addresses
 from triage.telling.kinds import EVENTS
 
+__all__ = ["LoggedAdmin", "restraints"]
+
 admin.site.site_header = admin.site.site_title = "Triage settings"
 admin.site.index_title = "Settings"
-
-
-class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serves every table
-    """Every change goes into the product's own log too, with the names of the changed columns and never values."""
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save and record."""
-        super().save_model(request, obj, form, change)
-        lifecycle.record(
-            row=obj,
-            event="changed" if change else "added",
-            at=timezone.now(),
-            actor=f"person:{request.user.pk}",
-            reason=", ".join(form.changed_data),
-        )
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Record and delete."""
-        lifecycle.record(
-            row=obj, event="deleted", at=timezone.now(), actor=f"person:{request.user.pk}", reason=str(obj)
-        )
-        super().delete_model(request, obj)
 
 
 class SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # two tables share it
@@ -91,7 +73,7 @@ class TargetForm(SecretForm):
 
     class Meta:
         model = Target
-        fields = ("customer", "key", "kind")
+        fields = ("customer", "key", "kind", "environment")
 
     def clean(self) -> dict[str, Any]:
         """Refuse settings that could not work, with what to mend and without repeating any of them."""
@@ -212,7 +194,7 @@ class CustomerAdmin(LoggedAdmin):
     """Customers and how far Triage may go for them."""
 
     list_display = ("name", "slug", "mode", "automation_enabled")
-    readonly_fields = ("uuid", "created_at")
+    readonly_fields = ("uuid", "created_at", "automation_enabled")  # switched on the desk, with a reason
 
 
 @admin.register(Source)
@@ -239,38 +221,6 @@ class TargetAdmin(LoggedAdmin):
 
     form = TargetForm
     list_display = ("key", "kind", "customer")
-
-
-@admin.register(RunbookState)
-class RunbookStateAdmin(LoggedAdmin):
-    """Switches and limits of single runbooks."""
-
-    list_display = ("runbook", "customer", "enabled")
-
-
-@admin.register(RunbookOwner)
-class RunbookOwnerAdmin(LoggedAdmin):
-    """Who hears of a runbook's troubles."""
-
-    form = OwnerForm
-    list_display = ("runbook", "customer", "mail")
-    list_filter = ("customer",)
-    filter_horizontal = ("people",)
-
-
-@admin.register(EventEndpoint)
-class EventEndpointAdmin(LoggedAdmin):
-    """Programs that are told by signed webhooks."""
-
-    form = EndpointForm
-    list_display = ("name", "customer", "enabled", "failing_since", "disabled_because")
-    readonly_fields = ("failing_since", "disabled_because")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Switched on again, it starts afresh."""
-        if obj.enabled:
-            obj.failing_since, obj.disabled_because = None, ""
-        super().save_model(request, obj, form, change)
 
 
 @admin.register(Article)
