@@ -15,7 +15,7 @@ from triage.models import AuditEvent, Customer, Label, Notification, Review, Run
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
-PUBLIC = {"icon", "sign-in", "sign-in-link", "sign-out"}
+PUBLIC = {"icon", "set-password", "sign-in", "sign-in-link", "sign-out"}
 OWN = ("notifications-seen", "me-mail", "token-issue")  # POST only, of one's own
 LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
