@@ -8,6 +8,7 @@ from contextlib import closing
 
 from runbooks.base import Runbook
 from runbooks.parameters import Extraction, validate
+from runbooks.runners import LOOKS
 from runbooks.targets import OpenDirectory, TargetError, lists, open_directory
 from runbooks.targets.ldap_names import NameBook
 from runbooks.targets.lists import Lists
@@ -115,11 +116,13 @@ def _check(kind: str, given: Mapping[str, str]) -> None:
     elif kind in ("awx", "rundeck"):
         from runbooks.targets import job_systems
 
-        job_systems.check(kind, given)
+        job_systems.parse(kind, given)
 
 
 def look(target: Target) -> str:
     """Reach the target as a run would, where it can be reached without doing anything, and say what was found."""
+    if target.kind in LOOKS:
+        return f"{target.key}: {LOOKS[target.kind](settings_of(target))}"
     client = directory(target)
     if client is None:
         return f"{target.key}: {target.kind}"
@@ -133,9 +136,11 @@ def object_of(runbook: Runbook, *, parameters: Mapping[str, str], ticket: Ticket
     A runbook that takes no account, mailbox or host works on nothing shared, so its object is the ticket itself, or
     the storm: equal alerts never run side by side.
     """
+    limits = {runbook.settings.get("limit"), runbook.settings.get("node")}
     for parameter in runbook.parameters:
         # Two runs on one host could each take the other's changes for its own.
-        on_host = parameter.kind == "host" or (runbook.target_kind == "host" and parameter.name == "host")
+        on_host = parameter.kind == "host" or parameter.name in limits
+        on_host = on_host or (runbook.target_kind == "host" and parameter.name == "host")
         if (parameter.kind in ("account", "mailbox") or on_host) and parameters.get(parameter.name):
             return parameters[parameter.name]
     return f"alert {ticket.storm_key[:16]}" if ticket.actor == Ticket.Actor.MACHINE else f"ticket {ticket.pk}"

@@ -1,6 +1,6 @@
 """How a runbook's steps are executed: one file a runner, one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from runbooks.runners.job_settings import AwxSettings, RundeckSettings
 from runbooks.runners.ssm_sources import DocumentPhases
 from runbooks.watch import QUIET, Watch
 
-__all__ = ["RESUMABLE", "RUNNERS", "SETTINGS", "TARGET_KINDS", "VERSIONS", "Outcome", "Runner", "Version"]
+__all__ = ["LOOKS", "RESUMABLE", "RUNNERS", "SETTINGS", "TARGET_KINDS", "VERSIONS", "Outcome", "Runner", "Version"]
 
 
 class Runner(Protocol):
@@ -75,3 +75,9 @@ class Version(Protocol):
 
 VERSIONS: Mapping[str, Version] = {"awx": awx.version, "rundeck": rundeck.version, "ssm": ssm.version}
 """By runner: the version of an action that this installation does not hold. A change of it is a changed action."""
+
+LOOKS: Mapping[str, Callable[[Mapping[str, str]], str]] = {"awx": awx.look, "rundeck": rundeck.look}
+"""By the kind of a target that only a runner reaches: reach it, change nothing, say in words what there is.
+
+TargetError where it cannot be reached.
+"""

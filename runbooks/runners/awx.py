@@ -88,6 +88,16 @@ def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(["awx", system.inventory, told], sort_keys=True).encode()).hexdigest()
 
 
+def look(target: Mapping[str, str]) -> str:
+    """Say what there is, as `runbooks.runners.LOOKS` asks."""
+    system = job_systems.awx(target)
+    try:
+        found = _server(system).table(f"{API}/inventories/{system.inventory}/")
+    except (RemoteError, Denied) as error:
+        raise TargetError(f"AWX cannot be reached as it should: {error}") from error
+    return f"AWX answers; inventory {system.inventory} has {found.get('total_hosts')} hosts"
+
+
 def _server(system: job_systems.Awx) -> Server:
     return Server(system, headers={"authorization": f"Bearer {system.token.get_secret_value()}"})
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from runbooks import parameters as values
 from runbooks.base import Runbook
@@ -80,6 +81,16 @@ def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:
     except (RemoteError, Denied, LaunchRefused) as error:
         raise TargetError(f"what Rundeck would run cannot be known: {error}") from error
     return hashlib.sha256(json.dumps(["rundeck", system.project, told], sort_keys=True).encode()).hexdigest()
+
+
+def look(target: Mapping[str, str]) -> str:
+    """Say what there is, as `runbooks.runners.LOOKS` asks."""
+    system = job_systems.rundeck(target)
+    try:
+        found = _server(system).table(f"/api/{system.api}/project/{quote(system.project, safe='')}")
+    except (RemoteError, Denied) as error:
+        raise TargetError(f"Rundeck cannot be reached as it should: {error}") from error
+    return f"Rundeck answers; there is the project {found.get('name')}"
 
 
 def _server(system: job_systems.Rundeck) -> Server:

@@ -106,11 +106,12 @@ def rundeck(settings: Mapping[str, str]) -> Rundeck:
     return _parsed(Rundeck, settings)
 
 
-def check(kind: str, settings: Mapping[str, str]) -> None:
-    """TargetError with what is wrong with the settings of a target of one of the KINDS."""
-    for name, model in KINDS.items():
-        if name == kind:
-            _parsed(model, settings)
+def parse(kind: str, settings: Mapping[str, str]) -> JobSystem:
+    """Return the settings of a target of one of the KINDS; TargetError with all that is wrong, and no value."""
+    model = {str(name): model for name, model in KINDS.items()}.get(kind)
+    if model is None:
+        raise TargetError(f"no jobs are run by a target of the kind {kind!r}")
+    return _parsed(model, settings)
 
 
 def _parsed(model: type[System], settings: Mapping[str, str]) -> System:

@@ -76,6 +76,10 @@ class Lists:
 
 def read(kind: str, settings: Mapping[str, str]) -> Lists:
     """Return the lists in a target's settings; TargetError where they do not fit."""
+    if kind in ("awx", "rundeck"):
+        from runbooks.targets import job_systems
+
+        return Lists(hosts=job_systems.parse(kind, settings).hosts, software=software(settings))
     if kind != "host":
         return Lists(software=software(settings))
     from runbooks.targets import host

@@ -50,11 +50,13 @@ class Template:
         self.survey: list[dict[str, Any]] = [question("triage_run"), question("user_name", required=True)]
         self.credentials = [11]
         self.passwords: list[str] = []
+        self.needs: list[str] = []
         self.seconds = 0.0
         self.ends_as = "successful"
         self.lines = [f"PLAY [{name}]", "ok: [web1]"]
         self.cancel_seconds = 0.0
         self.pending = 0.0
+        self.needs_credential = False
         self.explanation = ""
 
 
@@ -109,6 +111,7 @@ class Awx(JobServer):
         }
         self.drops: set[str] = set()
         self.rewrites: dict[str, Any] = {}
+        self.ignores: dict[str, Any] = {}
         self.most_shown = 1 << 20
 
     def named(self, name: str) -> Template:
@@ -134,8 +137,9 @@ class Awx(JobServer):
             **{name: value for name, value in template.fields.items() if name.startswith("ask_")},
             "survey_enabled": enabled,
             "passwords_needed_to_start": template.passwords,
-            "variables_needed_to_start": [each["variable"] for each in template.survey if each["required"] and enabled],
-            "credential_needed_to_start": False,
+            "variables_needed_to_start": template.needs
+            + [each["variable"] for each in template.survey if each["required"] and enabled],
+            "credential_needed_to_start": template.needs_credential,
             "inventory_needed_to_start": template.fields["inventory"] is None,
             "can_start_without_user_input": False,
             "defaults": {},
@@ -181,7 +185,7 @@ class Awx(JobServer):
             )
         )
         made = self.jobs[-1]
-        return 201, {"job": made.number, "ignored_fields": dropped, **self._told(made)}
+        return 201, {"job": made.number, "ignored_fields": dropped | self.ignores, **self._told(made)}
 
     def _told(self, job: Job) -> dict[str, Any]:
         template = self.named(job.phase_of)

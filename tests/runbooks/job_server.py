@@ -3,12 +3,14 @@
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,7 +40,7 @@ class Fault:
     """What goes wrong with requests whose "METHOD path" matches, `times` times.
 
     how: drop (done, and no answer), refuse (answered with `status`, not done), cut (half of the answer), garbage
-    (no JSON), huge, slow (`seconds` before the answer), redirect, late (`status` although it was done).
+    (no JSON), huge, drip (a byte now and then), slow (`seconds` before the answer), redirect, late (`status` although it was done).
     """
 
     where: str
@@ -165,7 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("location", location)
         self.end_headers()
         try:
-            self.wfile.write(data[: len(data) // 2] if how == "cut" else data)
+            for byte in data if how == "drip" else b"":
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+            self.wfile.write(b"" if how == "drip" else data[: len(data) // 2] if how == "cut" else data)
         except OSError:
             self.close_connection = True
         if how == "cut":
@@ -180,11 +185,15 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(system: JobServer) -> Iterator[None]:
-    """Serve on a free port of loopback, in threads."""
+def serving(system: JobServer, *, certificate: Path | None = None) -> Iterator[None]:
+    """Serve on a free port of loopback, in threads; with a file of certificate and key by TLS."""
     handler = type("Handler", (_Handler,), {"system": system})
     server = _Server(("127.0.0.1", 0), handler)
-    system.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    system.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,11 +149,14 @@ def test_a_job_lost_with_its_node_counts_as_failed_and_is_not_run_again(
             "none of the survey's choices",
         ),
         (lambda s: s.named("action").passwords.append("ssh_password"), "asks for the password ssh_password"),
+        (lambda s: s.named("action").needs.append("why"), "asks for why"),
+        (lambda s: setattr(s.named("action"), "needs_credential", True), "asks for a credential"),
         (lambda s: s.named("action").fields.update(inventory=8), "does not prompt for inventory"),
         (lambda s: s.named("action").fields.update(inventory=None), "does not prompt for inventory"),
         (lambda s: s.named("action").fields.update(job_type="check"), "does not prompt for job_type"),
         (lambda s: s.named("action").fields.update(job_slice_count=3), "cut in slices"),
         (lambda s: s.named("action").fields.update(project=None), "has no project"),
+        (lambda s: s.named("undo").fields.update(id=99), "gave another job template"),
         (lambda s: s.named("action").fields.update(scm_branch="main"), "which may have moved"),
         (lambda s: s.projects[3].update(scm_update_on_launch=True), "switch off Update revision on launch"),
         (lambda s: s.projects[3].update(scm_type=""), "keep its playbooks under source control"),
@@ -281,6 +285,17 @@ def test_a_field_that_is_dropped_all_the_same_ends_the_job_and_raises_the_alarm(
     assert outcome.changed_nothing
     assert "ended before it began" in outcome.message
     assert [job.was_cancelled() for job in server.jobs] == [True]
+
+
+def test_ignored_fields_raise_the_alarm_though_the_job_looks_as_it_should(
+    book: Runbook, server: Awx, target: dict[str, str]
+) -> None:
+    server.ignores = {"extra_vars": {"user_name": "j.smith"}}
+    server.named("pre_check").pending = server.named("pre_check").seconds = NEVER
+    outcome = run(book, target)
+    assert outcome.alarm
+    assert "it dropped extra_vars" in outcome.message
+    assert server.jobs[0].was_cancelled()
 
 
 def test_a_dropped_limit_whose_job_had_begun_is_unknown_and_raises_the_alarm(
@@ -589,6 +604,44 @@ def test_two_workers_that_follow_one_run_launch_its_action_once(
     assert len(server.launched("action")) == 1
 
 
+def test_an_unreachable_awx_after_the_action_is_unknown_and_undoes_nothing(
+    book: Runbook, server: Awx, target: dict[str, str]
+) -> None:
+    def go_away(_: object) -> None:
+        if server.launched("action"):
+            server.faults = [Fault("GET .*/43/launch/", "refuse", status=503)]
+
+    server.before_answer = go_away
+    outcome = run(book, target)
+    assert outcome.status == "unknown"
+    assert "the job could not be launched" in outcome.message
+    assert server.launched("undo") == []
+
+
+def test_a_run_that_must_end_launches_nothing_more_and_waits_for_nothing(
+    book: Runbook, server: Awx, target: dict[str, str]
+) -> None:
+    server.faults = [Fault("POST .*/41/launch/", "refuse", times=9, status=429)]
+    outcome = run(book, target, Told(stop="a person ended it"))
+    assert "a person ended it" in outcome.message
+    assert len(server.asked("POST .*/41/launch/")) == 1
+
+
+def test_a_worker_that_goes_on_late_still_looks_how_the_job_ended(
+    book: Runbook, server: Awx, target: dict[str, str]
+) -> None:
+    told = Told()
+    server.named("action").seconds = 0.3
+    run(book, target, told, time_limit=0.2)
+    known = next(text for text in told.jobs if json.loads(text)["phase"] == "action" and json.loads(text)["job"])
+    server.named("action").seconds = 0.0
+    server.launched("action")[0].cancelled = None
+    assert json.loads(known)["ends_at"] < time.time() + 1
+    server.launched("action")[0].seconds = time.time() - server.launched("action")[0].began + 0.3
+    late = json.dumps(json.loads(known) | {"ends_at": 1.0})
+    assert run(book, target, job=late).status == "succeeded"
+
+
 @pytest.mark.parametrize("job", ["nonsense", "[]", '{"phase": "action", "what": 1}'])
 def test_a_state_that_nobody_wrote_is_unknown(book: Runbook, server: Awx, target: dict[str, str], job: str) -> None:
     assert run(book, target, job=job).status == "unknown"
@@ -640,6 +693,10 @@ def test_the_version_is_the_inventorys_too(book: Runbook, target: dict[str, str]
 def test_what_is_not_fixed_has_no_version(book: Runbook, server: Awx, target: dict[str, str]) -> None:
     server.projects[3]["scm_update_on_launch"] = True
     with pytest.raises(TargetError, match="Update revision"):
+        awx.version(book, target=target)
+    server.projects[3]["scm_update_on_launch"] = False
+    server.named("undo").credentials = list(range(1, 302))
+    with pytest.raises(TargetError, match="more credentials than can be compared"):
         awx.version(book, target=target)
     with pytest.raises(TargetError, match="does not answer"):
         awx.version(book, target={**target, "url": "http://127.0.0.1:1"})

@@ -16,7 +16,7 @@ from runbooks.runners import VERSIONS, exchange, remote, rundeck
 from runbooks.targets import TargetError
 from tests.runbooks.job_server import TOKEN, Fault, serving
 from tests.runbooks.remote_runs import HEAD, RUN, Told, Workers, quicken, run, write
-from tests.runbooks.rundeck_server import NAMES, NEVER, UUIDS, Rundeck, option
+from tests.runbooks.rundeck_server import NAMES, NEVER, UUIDS, Definition, Rundeck, option
 
 PHASES = '\n[rundeck]\noptions = { account = "account" }\n' + "".join(
     f'[rundeck.{name}]\njob = "{uuid}"\n' for name, uuid in UUIDS.items()
@@ -368,6 +368,36 @@ def test_the_version_goes_into_the_jobs_that_a_job_refers_to(
     before = rundeck.version(runbook, target=target)
     server.named("undo").told["sequence"]["commands"].append({"exec": "id"})
     assert rundeck.version(runbook, target=target) != before
+
+
+def test_a_job_of_too_many_others_or_another_than_asked_for_has_no_version(
+    book: Runbook, server: Rundeck, target: dict[str, str]
+) -> None:
+    others = [f"0000000{number:02}"[-8:] + "-bbbb-4bbb-8ccc-000000000000" for number in range(25)]
+    for uuid in others:
+        server.definitions[uuid] = Definition("undo")
+        server.definitions[uuid].told |= {"uuid": uuid}
+        _refer(server, uuid)
+    with pytest.raises(TargetError, match="refers to more than 20 jobs"):
+        rundeck.version(book, target=target)
+    server.named("action").told["uuid"] = others[0]
+    with pytest.raises(TargetError, match="gave another job"):
+        rundeck.version(book, target=target)
+
+
+def test_a_lost_answer_whose_execution_is_another_raises_the_alarm(
+    book: Runbook, server: Rundeck, target: dict[str, str]
+) -> None:
+    server.named("action").seconds = NEVER
+
+    def change(_: object) -> None:
+        server.rewrites = {"project": "other"} if server.launched("pre_check") else {}
+
+    server.before_answer = change
+    server.faults = [Fault(f"POST .*{UUIDS['action']}/run", "drop")]
+    outcome = run(book, target)
+    assert (outcome.status, outcome.alarm) == ("unknown", True)
+    assert server.launched("action")[0].was_cancelled()
 
 
 @pytest.mark.parametrize(
