@@ -1,58 +1,26 @@
 """Settings pages for administrators: who belongs where, what is connected, what runbooks may touch.
 
-What holds runs back has a file of its own.
+What holds runs back, and who is told, have files of their own.
 Rows with a status are not here: `triage.lifecycle` alone changes those, and the desk shows them.
 """
 
-import base64
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from runbooks.registry import RUNBOOKS
 from triage import bell, intake, targets
-from triage.admin import restraints
+from triage.admin import restraints, telling
 from triage.admin.logged import LoggedAdmin
-from triage.models import (
-    Article,
-    Customer,
-    EventEndpoint,
-    Membership,
-    Person,
-    RunbookOwner,
-    Source,
-    SourceMapping,
-    Target,
-)
-from triage.telling import addresses
-from triage.telling.kinds import EVENTS
+from triage.admin.secret import SecretForm
+from triage.models import Article, Customer, Membership, Person, Source, SourceMapping, Target
 
-__all__ = ["LoggedAdmin", "restraints"]
+__all__ = ["LoggedAdmin", "restraints", "telling"]
 
 admin.site.site_header = admin.site.site_title = "Triage settings"
 admin.site.index_title = "Settings"
-
-
-class SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # two tables share it
-    """Secrets are written here and never shown again: an empty field keeps what is stored."""
-
-    secret_column = ""
-    new_secret = forms.CharField(
-        required=False,
-        strip=True,
-        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
-    )
-
-    def save(self, commit: bool = True) -> Any:
-        """Take over a new secret, if one was entered."""
-        entered = self.cleaned_data.get("new_secret")
-        if entered:
-            setattr(self.instance, self.secret_column, entered)
-        return super().save(commit=commit)
 
 
 class SourceForm(SecretForm):
@@ -83,81 +51,6 @@ class TargetForm(SecretForm):
         if trouble:
             self.add_error("new_secret", trouble)
         return cleaned
-
-
-class OwnerForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
-    """Who owns a runbook, at one customer or at all."""
-
-    runbook = forms.ChoiceField()
-
-    class Meta:
-        model = RunbookOwner
-        fields = ("customer", "runbook", "people", "mail")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        known = [(key, f"{one.title} ({one.owner})") for key, one in sorted(RUNBOOKS.items())]
-        gone = self.instance.runbook
-        kept = [(gone, f"{gone} (no longer there)")] if gone and gone not in RUNBOOKS else []
-        self.fields["runbook"] = forms.ChoiceField(choices=known + kept)
-
-    def clean(self) -> dict[str, Any]:
-        """An owner is somebody, and sees the customer's rows; one row for each customer and runbook."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        people, customer = list(cleaned.get("people") or ()), cleaned.get("customer")
-        if not people and not cleaned.get("mail"):
-            raise forms.ValidationError("Name people, the mail address of a team, or both.")
-        for person in people if customer else ():
-            if not person.is_superuser and not Membership.objects.filter(person=person, customer=customer).exists():
-                self.add_error("people", f"{person} has no role at {customer}: give one first.")
-        same = RunbookOwner.objects.filter(customer=customer, runbook=cleaned.get("runbook"))
-        if same.exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError("This runbook has an owner here already: change that row.")
-        return cleaned
-
-
-WANTED = "A secret is whsec_ and at least 24 bytes in base64: echo whsec_$(openssl rand -base64 32)"
-
-
-class EndpointForm(SecretForm):
-    """An endpoint; its signing secrets are write-only."""
-
-    secret_column = "secrets"  # noqa: S105 - a column's name
-    kinds = forms.MultipleChoiceField(
-        choices=[(event, event) for event in EVENTS],
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="None ticked: all.",
-    )
-
-    class Meta:
-        model = EventEndpoint
-        fields = ("customer", "name", "url", "kinds", "internal", "enabled")
-
-    def clean_url(self) -> str:
-        """Refuse what could never be called; what the name means is looked at before each message."""
-        url: str = self.cleaned_data["url"]
-        try:
-            addresses.check(url)
-        except addresses.AddressRefused as error:
-            raise forms.ValidationError(str(error)) from None
-        return url
-
-    def clean_new_secret(self) -> str:
-        """One secret a line, the newest first; two while one is being rotated."""
-        lines = [line.strip() for line in self.cleaned_data["new_secret"].splitlines() if line.strip()]
-        for line in lines:
-            try:
-                good = len(base64.b64decode(line.removeprefix("whsec_"), validate=True)) >= 24
-            except ValueError:
-                good = False
-            if not good or not line.startswith("whsec_"):
-                raise forms.ValidationError(f"{WANTED}.")
-        if not lines and not self.instance.secrets:
-            raise forms.ValidationError(f"Messages are signed. {WANTED}.")
-        if len(lines) > 2:
-            raise forms.ValidationError("At most two secrets: the new one, and below it the one before.")
-        return "\n".join(lines)
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
