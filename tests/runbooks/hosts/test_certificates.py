@@ -1,6 +1,7 @@
 """Renewing a certificate over ssh: a real authority, real files, a real TLS server that presents them."""
 
 import json
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,24 +51,14 @@ def test_a_renewed_certificate_is_presented_and_the_former_one_is_kept(renew: Ex
     assert "web is valid for 89 more days" in again.message
 
 
-def test_files_behind_links_are_put_back_as_links(renew: Execute, web: Authority) -> None:
-    """As certbot has them: what renewing writes is another file, and the link changes."""
-    for name in ("cert", "key"):
-        (web.folder / f"{name}.pem").rename(web.folder / f"{name}1")
-        (web.folder / f"{name}.pem").symlink_to(f"{name}1")
-    before = web.served()
-    # mv onto a link replaces the link, as certbot does by itself.
-    outcome = renew(web.settings(renew=web.command("other.corp.example")))
-    assert outcome.status == "undone", outcome.output
-    assert "is for DNS:other.corp.example" in outcome.message
-    assert [(web.folder / f"{name}.pem").readlink() for name in ("cert", "key")] == [Path("cert1"), Path("key1")]
-    assert web.served() == before
-
-
-def test_a_key_of_another_certificate_stops_it_before_it_starts(renew: Execute, web: Authority) -> None:
-    outcome = renew(web.settings(key=str(web.folder / "ca.key")))
-    assert (outcome.status, web.copies()) == ("refused", [])
-    assert "do not belong together" in outcome.message
+def test_a_key_of_another_certificate_or_one_that_nobody_can_read_is_told_apart(web: Authority) -> None:
+    """What the pre-check asks first, and refuses by."""
+    path = registry.get("renew_certificate").folder / "library" / "certificate_files.py"
+    problem = runpy.run_path(str(path))["key_problem"]
+    certificate = str(web.folder / "cert.pem")
+    assert problem(certificate, str(web.folder / "key.pem")) == ""
+    assert "KEY_VALUES_MISMATCH" in problem(certificate, str(web.folder / "ca.key"))
+    assert "do not belong together" in problem(certificate, str(web.folder / "nowhere"))
 
 
 @pytest.mark.parametrize(
