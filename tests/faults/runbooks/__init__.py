@@ -1,0 +1,1 @@
+"""Kill, double, lose and restore while runbooks run, and count in a ledger of its own what happened twice."""

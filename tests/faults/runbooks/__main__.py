@@ -1,0 +1,74 @@
+"""`python -m tests.faults.runbooks --runs N --json F`: what holds of runbooks whatever dies, doubles, is lost or restored.
+
+Ends with 1 where an effect came twice, something is unresolved, or an unknown outcome is with nobody.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+PARTS = ("crashes", "restore", "endings")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def part(name: str, *, runs: int, seed: int) -> dict[str, Any]:
+    """One part in this process, since each has an installation of its own."""
+    from tests.faults.runbooks import crashes, endings, restore
+
+    run = {"crashes": crashes.run, "restore": restore.run, "endings": endings.run}[name]
+    with tempfile.TemporaryDirectory(prefix="tri-runbooks-", ignore_cleanup_errors=True) as folder:
+        return run(Path(folder), runs=runs, seed=seed, say=_say)
+
+
+def whole(*, runs: int, seed: int) -> dict[str, Any]:
+    """All parts, each in a process of its own, and the figures of all."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in PARTS:
+        command = [sys.executable, "-m", "tests.faults.runbooks", "--runs", str(runs), "--seed", str(seed)]
+        ended = subprocess.run([*command, "--part", name], stdout=subprocess.PIPE, text=True, check=True)
+        found[name] = json.loads(ended.stdout)
+        _say(f"{name}: {ended.stdout.strip()}")
+    crashes, restored, endings = (found[name] for name in PARTS)
+    return {
+        "runs": crashes["runs"],
+        "crash_points": len(crashes["killed"]),
+        "kills": crashes["kills"],
+        "double_effects": crashes["double_effects"] + restored["double_effects"],
+        "unresolved": crashes["unresolved"] + restored["unresolved"],
+        "unknown_to_person": min(crashes["unknown_to_person"], restored["unknown_to_person"]),
+        "orphans": endings["orphans"],
+        **found,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--part", choices=PARTS)
+    options = parser.parse_args()
+    if options.part:
+        print(json.dumps(part(options.part, runs=options.runs, seed=options.seed)))
+        return
+    began = time.monotonic()
+    result = whole(runs=options.runs, seed=options.seed)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    text = json.dumps(result, indent=1)
+    print(text)
+    if options.json and options.json != "-":
+        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    good = not (result["double_effects"] or result["unresolved"] or result["orphans"])
+    sys.exit(0 if good and result["unknown_to_person"] == 1 else 1)
+
+
+if __name__ == "__main__":
+    main()

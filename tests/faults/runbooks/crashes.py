@@ -1,0 +1,106 @@
+"""Workers die at named points, messages come twice and to two dispatchers: what was done, and what people know of it."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.faults.runbooks import books, world
+from tests.faults.runbooks.world import Dispatchers, World
+
+BATCH = 120
+AHEAD = 300
+"""Seconds by which a sweep's clock is ahead: every claim of a worker that died has run out by then, nothing else lives."""
+LATER = 0.3
+"""The share of later tries that die too."""
+MOST_ROUNDS = 12
+
+
+def run(folder: Path, *, runs: int, seed: int, say: Any) -> dict[str, Any]:
+    """So many runs; the figures."""
+    rng, killed = random.Random(seed), Counter[str]()
+    with world.installed(folder, postgres=True) as found:
+        from tests.faults.runbooks import points  # Django is set up now
+
+        order = [name for _ in range(runs // len(points.POINTS) + 1) for name in points.POINTS]
+        dispatchers = Dispatchers()
+        try:
+            for start in range(0, runs, BATCH):
+                size = min(BATCH, runs - start)
+                _batch(found, dispatchers, order[start : start + size], rng, killed)
+                say(f"{start + size} runs, {sum(killed.values())} kills")
+        finally:
+            dispatchers.close()
+        return {**measure(found), "killed": dict(sorted(killed.items())), "kills": sum(killed.values())}
+
+
+def _batch(found: World, dispatchers: Dispatchers, crashes: list[str], rng: random.Random, killed: Counter[str]) -> None:
+    from triage.models import Run
+
+    runs = found.request(len(crashes))
+    messages = []
+    for run, crash in zip(runs, crashes, strict=True):
+        first = rng.randrange(2)
+        messages.append((first, {"run": run, "crash": crash}))
+        if rng.random() < 0.5:  # the same message again, to the other dispatcher or to the same
+            messages.append((rng.randrange(2), {"run": run, "crash": None if rng.random() < 0.5 else crash}))
+    open_ones = Run.objects.filter(pk__in=runs, status__in=["requested", "claimed", "starting"])
+    for _ in range(MOST_ROUNDS):
+        rng.shuffle(messages)
+        _count(dispatchers.send(messages), killed)
+        _count(dispatchers.send([(number, _sweep(rng)) for number in (0, 1)]), killed)
+        _count(dispatchers.send([(0, {"sweep": AHEAD, "crash": None})]), killed)
+        left = list(open_ones.values_list("pk", flat=True))
+        if not left:
+            return
+        messages = [(number, {"run": run, "crash": _again(rng)}) for run in left for number in (0, 1)]
+
+
+def _again(rng: random.Random) -> str | None:
+    from tests.faults.runbooks import points
+
+    return rng.choice(list(points.POINTS)) if rng.random() < LATER else None
+
+
+def _sweep(rng: random.Random) -> dict[str, Any]:
+    from tests.faults.runbooks import points
+
+    return {"sweep": AHEAD, "crash": rng.choice(list(points.SWEEPS))}
+
+
+def _count(answers: list[dict[str, Any]], killed: Counter[str]) -> None:
+    for answer in answers:
+        assert not answer["failed"], f"this raised: {answer}"
+        if answer["killed"]:
+            killed[answer["crash"]] += 1
+
+
+def measure(found: World) -> dict[str, Any]:
+    """The rows held against the ledger."""
+    from triage.models import Notification, Run, Ticket
+
+    lines = books.effects(found.ledger)
+    rows = list(Run.objects.of(found.customer).select_related("ticket"))
+    unknown = [row for row in rows if row.status == Run.Status.UNKNOWN]
+    told = set(Notification.objects.filter(kind="run_unknown").values_list("key", flat=True))
+    known = [
+        row
+        for row in unknown
+        if row.ticket.status == Ticket.Status.NEEDS_REVIEW and f"run-{row.uuid}-unknown" in told
+    ]
+    done = {row.parameters["line"] for row in rows if row.status == Run.Status.SUCCEEDED}
+    asked = [row for row in rows if row.status in (Run.Status.UNKNOWN, Run.Status.VOID)]
+    asked = [row for row in asked if row.ticket.status == Ticket.Status.NEEDS_REVIEW]
+    moving = [Ticket.Status.QUEUED, Ticket.Status.RUNNING, Ticket.Status.CLASSIFIED, Ticket.Status.LINKED]
+    live = Run.objects.of(found.customer).filter(status__in=["requested", "claimed", "starting"])
+    return {
+        "runs": len(rows),
+        "statuses": dict(Counter(row.status for row in rows)),
+        "effects": sum(lines.values()),
+        "double_effects": sum(count > 1 for count in lines.values()),
+        "unresolved": live.count() + Ticket.objects.of(found.customer).filter(status__in=moving).count(),
+        "unknown": len(unknown),
+        "unknown_to_person": round(len(known) / len(unknown), 4) if unknown else 1.0,
+        "said_done_and_was_not": len(done - set(lines)),
+        "was_done_and_nobody_asks": len(set(lines) - done - {row.parameters["line"] for row in asked}),
+    }
