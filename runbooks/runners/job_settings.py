@@ -68,7 +68,8 @@ def _undoing(settings: _Phases, *, reversible: object) -> Iterator[str]:
 
 def _unused(settings: _Phases, parameters: tuple[str, ...]) -> Iterator[str]:
     used = {name for phase in settings.phases() for name in settings.given(phase).values()}
-    used |= {settings.host()} - {None}
+    if (host := settings.host()) is not None:
+        used.add(host)
     for name in sorted(used - set(parameters)):
         yield f"{name}: the runbook has no such parameter; it has {', '.join(parameters) or 'none'}"
     for name in parameters:

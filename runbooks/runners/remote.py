@@ -30,7 +30,7 @@ __all__ = ["Jobs", "LaunchLost", "LaunchRefused", "RemoteError", "Seen", "State"
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = (0.2, 0.5, 1.0, 2.0)
+POLL_SECONDS: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0)
 """Pauses between looks at a job: short at first, since most jobs are short, the last one again and again."""
 FIND_SECONDS = (0.5, 1.0, 2.0, 5.0)
 CANCEL_SECONDS = 30.0

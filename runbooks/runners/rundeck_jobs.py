@@ -35,11 +35,15 @@ class Wanted:
 
     def differences(self, execution: Mapping[str, Any], project: str) -> list[str]:
         """Say in what an execution is another."""
-        job = execution.get("job") if isinstance(execution.get("job"), dict) else {}
-        options = job.get("options") if isinstance(job.get("options"), dict) else {}
+        job = _table(execution.get("job"))
+        options = _table(job.get("options"))
         found = ["project"] if execution.get("project") != project else []
         found += ["job"] if job.get("id") != self.job else []
         return found + [f"option {name}" for name, value in self.options.items() if options.get(name) != value]
+
+
+def _table(given: object) -> dict[str, Any]:
+    return given if isinstance(given, dict) else {}
 
 
 class Definitions:

@@ -159,7 +159,8 @@ class Awx(JobServer):
         errors = [why for name, each in asked.items() if (why := _violation(each, variables))]
         if errors or template.passwords:
             raise Refused(400, {"variables_needed_to_start": errors, "passwords_needed_to_start": template.passwords})
-        accepted, ignored = {}, {}
+        accepted: dict[str, Any] = {}
+        ignored: dict[str, Any] = {}
         for name, value in variables.items():
             takes = name in asked or fields["ask_variables_on_launch"]
             (accepted if takes and name not in self.drops else ignored)[name] = value

@@ -198,8 +198,8 @@ def test_a_value_reaches_the_survey_as_the_type_it_asks_for(
     runbook = write(tmp_path, "awx", PHASES.replace("}", ', size = "size" }', 1), head=HEAD + sized)
     for template in server.templates.values():
         template.survey.append(question("size", "text" if template.fields["name"] == "undo" else "integer", max=500))
-    given = {"parameters": {"account": "j.smith", "size": "300"}}
-    assert run(runbook, target, **given).status == "succeeded"
+    given = {"account": "j.smith", "size": "300"}
+    assert run(runbook, target, parameters=given).status == "succeeded"
     assert json.loads(server.launched("action")[0].given["extra_vars"])["size"] == 300
     assert "wants any to 500" in run(runbook, target, parameters={"account": "j.smith", "size": "600"}).message
 
