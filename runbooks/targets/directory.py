@@ -224,8 +224,8 @@ class SqliteDirectory:
 
         with sqlite.writing(self._connection):
             account = self.known(uid)
-            if account.privileged or not account.enabled or account.lock_reason == LOCKED_FOR_SECURITY:
-                raise TargetError(f"{uid} is privileged, disabled or held: no runbook sets its password")
+            if account.privileged or not account.enabled or account.lock_reason not in ("", LOCKED_BY_FAILED_LOGINS):
+                raise TargetError(f"{uid} is privileged, disabled or locked: no runbook sets its password")
             if len(password) < passwords.SHORTEST:
                 raise PasswordRefused(f"it has fewer than {passwords.SHORTEST} characters")
             if self.lets_in(uid, password):

@@ -126,8 +126,8 @@ class LdapDirectory:
     def set_password(self, uid: str, password: str, *, run_id: str) -> None:
         """Set the password, and change nothing else; PasswordRefused where the server's own rules forbid it."""
         entry, account = self._changeable(uid)
-        if not account.enabled or account.lock_reason == LOCKED_FOR_SECURITY:
-            raise TargetError(f"{uid} is disabled or held: no runbook sets its password")
+        if not account.enabled or account.lock_reason not in ("", LOCKED_BY_FAILED_LOGINS):
+            raise TargetError(f"{uid} is disabled or locked: no runbook sets its password")
         set_password(self._connection, entry.dn, password, flavour=self._settings.flavour, run_id=run_id)
 
     def _account_entry(self, uid: str) -> Entry | None:

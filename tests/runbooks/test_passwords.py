@@ -86,6 +86,21 @@ def test_no_password_is_set_for_whom_runbooks_must_not_touch(
     assert server.changes("r-3") == []
 
 
+def test_a_lock_by_an_administrator_is_not_lifted_by_a_new_password(
+    opened: Callable[..., LdapDirectory], server: Slapd
+) -> None:
+    """ppolicy takes off any lock when a password is set; that of failed sign-ins only may go."""
+    dn = person("n.oquota")
+    server.change(dn, "pwdAccountLockedTime", "000001010000Z")
+    with pytest.raises(TargetError, match="locked"):
+        opened().set_password("n.oquota", NEW, run_id="r-4")
+    assert server.values(dn, "pwdAccountLockedTime") == ["000001010000Z"]
+    server.change(dn, "pwdAccountLockedTime")
+    server.fail_to_sign_in("n.oquota")
+    opened().set_password("n.oquota", NEW, run_id="r-4")
+    assert server.lets_in("n.oquota", NEW)
+
+
 class Recorded:
     """A connection that notes what is asked of it, or refuses as Active Directory does."""
 
