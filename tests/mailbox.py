@@ -30,11 +30,11 @@ class Mailbox:
         """Take one mail."""
         if self.refuse:
             return self.refuse
-        mail = message_from_bytes(bytes(envelope.content or b""), policy=policy.default)
+        mail = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.letters += [(to, mail) for to in envelope.rcpt_tos]
         if self.close_after_data and server.transport is not None:
-            server.transport.close()  # type: ignore[unreachable]  # it is None until somebody connects
+            server.transport.close()
         return "250 taken as 4711"
 
     def clear(self) -> None:

@@ -105,6 +105,6 @@ class Directory(Protocol):
     def set_password(self, uid: str, password: str, *, run_id: str) -> None:
         """Set the password, and change nothing else; PasswordRefused where the directory's own rules forbid it.
 
-        TargetError for accounts that are privileged, disabled, or locked for another reason than failed sign-ins: with a
-        new password some servers take off whatever lock there is.
+        TargetError for accounts that are privileged, disabled, or locked for another reason than failed sign-ins: with
+        a new password some servers take off whatever lock there is.
         """
