@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbooks import definition, lint, places, registry
+from runbooks import definition, drafts, lint, places, registry
 from runbooks.base import Runbook
 from runbooks.definition import DefinitionError
 from runbooks.files import DEFINITION
@@ -12,13 +12,17 @@ from runbooks.files import DEFINITION
 
 @dataclass(frozen=True)
 class Checked:
-    """One folder. runbook: None where it describes none. Errors keep it from being used, or should."""
+    """One folder. runbook: None where it describes none. Errors keep it from being used, or should.
+
+    lacks: of a draft, what somebody has yet to add or to look at; None where it is no draft.
+    """
 
     folder: Path
     key: str
     runbook: Runbook | None
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
+    lacks: tuple[str, ...] | None = None
 
 
 def everything() -> Iterator[Checked]:
@@ -27,6 +31,7 @@ def everything() -> Iterator[Checked]:
         yield _checked(registry.RUNBOOKS[key], [])
     for trouble in registry.troubles():
         yield Checked(trouble.folder, trouble.key, None, trouble.problems, ())
+    yield from (_draft(folder, []) for folder in registry.drafts())
 
 
 def folders(paths: Iterable[Path]) -> Iterator[Checked]:
@@ -34,6 +39,9 @@ def folders(paths: Iterable[Path]) -> Iterator[Checked]:
     for path in paths:
         for place in places.within(path.absolute()):
             problems = [place.problem] if place.problem else places.writable_by_others(place.path)
+            if place.draft:
+                yield _draft(place.path, problems)
+                continue
             try:
                 runbook = None if place.problem else definition.read(place.path)
             except DefinitionError as error:
@@ -43,6 +51,11 @@ def folders(paths: Iterable[Path]) -> Iterator[Checked]:
                     yield Checked(place.path, place.path.name, None, tuple(problems), ())
                 else:
                     yield _checked(runbook, [*problems, *_taken(runbook)])
+
+
+def _draft(folder: Path, problems: list[str]) -> Checked:
+    draft = drafts.read(folder)
+    return Checked(folder, draft.key, None, (*problems, *draft.problems), (), draft.lacks)
 
 
 def _taken(runbook: Runbook) -> Iterator[str]:

@@ -36,7 +36,11 @@ class DefinitionError(ValueError):
 def read(folder: Path) -> Runbook:
     """Return the runbook of a folder, its steps read; DefinitionError with all that is wrong with it."""
     path = folder / DEFINITION
-    table = _table(path)
+    return of(table_of(path), path=path, folder=folder)
+
+
+def of(table: dict[str, Any], *, path: Path, folder: Path) -> Runbook:
+    """Return the runbook that a table, read from `path`, describes; DefinitionError with all that is wrong with it."""
     problems = [f"{path}: {problem}" for problem in _misfits(table, folder)]
     runner = table.get("runner", "python")
     known = isinstance(runner, str) and runner in RUNNERS
@@ -57,7 +61,8 @@ def read(folder: Path) -> Runbook:
     return runbook
 
 
-def _table(path: Path) -> dict[str, Any]:
+def table_of(path: Path) -> dict[str, Any]:
+    """Return a definition's table as it stands; DefinitionError where it cannot be read."""
     try:
         data = files.plain(path)
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DEFINITION = "runbook.toml"
+DRAFT = "runbook.draft.toml"
 NOT_RUN = ("README.md", "__pycache__")
 FILES_LIMIT = 200
 BYTES_LIMIT = 8 << 20
@@ -26,14 +27,14 @@ class Changed(Exception):
 def contents(folder: Path) -> dict[str, bytes]:
     """Return every file that belongs to the runbook by its name relative to the folder, sorted.
 
-    Not among them: the definition, a README.md, and what editors and Python leave behind (`.x`, `x~`, `x.pyc`).
+    Not among them: definition and draft, a README.md, and what editors and Python leave behind (`.x`, `x~`, `x.pyc`).
     FolderError where something is no plain file, or where it is more than a runbook can be.
     """
     found: dict[str, bytes] = {}
     size = 0
     for path in _walk(folder):
         name = path.relative_to(folder).as_posix()
-        if name == DEFINITION:
+        if name in (DEFINITION, DRAFT):
             continue
         found[name] = plain(path)
         size += len(found[name])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from runbooks.files import DEFINITION
+from runbooks.files import DEFINITION, DRAFT
 from runbooks.source import STEPS
 
 GROUP = "triage.runbooks"
@@ -22,10 +22,14 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True)
 class Place:
-    """One folder that should be a runbook's, or `problem`: why there is none, with the mend."""
+    """One folder that should be a runbook's, or `problem`: why there is none, with the mend.
+
+    draft: it holds a draft only, by which nothing runs.
+    """
 
     path: Path
     problem: str = ""
+    draft: bool = False
 
 
 def from_setting(setting: str) -> Iterator[Place]:
@@ -75,14 +79,18 @@ def within(path: Path) -> Iterator[Place]:
         if (path / DEFINITION).exists():
             yield Place(path)
             return
+        if (path / DRAFT).exists():
+            yield Place(path, draft=True)
+            return
         inner = sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "_")))
     except OSError as error:
         yield Place(path, f"{path}: {error.strerror}: make the folder readable, or take it out of the list")
         return
-    found = [child for child in inner if (child / DEFINITION).exists() or (child / STEPS).exists()]
+    found = [child for child in inner if any((child / name).exists() for name in (DEFINITION, STEPS, DRAFT))]
     if not found:
         yield Place(path, f"{path}: holds no runbook: a runbook is a folder with a {DEFINITION}")
-    yield from (Place(child.resolve()) for child in found)
+    for child in found:
+        yield Place(child.resolve(), draft=not any((child / name).exists() for name in (DEFINITION, STEPS)))
 
 
 def writable_by_others(folder: Path) -> list[str]:

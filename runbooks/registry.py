@@ -56,6 +56,7 @@ def _shipped() -> Iterator[Runbook]:
 SHIPPED: Mapping[str, Runbook] = registered(_shipped())
 _known: dict[str, Runbook] = dict(SHIPPED)
 _troubles: list[Trouble] = []
+_drafts: list[Path] = []
 
 RUNBOOKS: Mapping[str, Runbook] = MappingProxyType(_known)
 """All that can be run. The same object for the life of the process, whatever `use` makes of it."""
@@ -66,11 +67,13 @@ def use(setting: str = "", *, packages: bool = True) -> None:
 
     Called once, when a process starts. Folders are separated by colons; each is a runbook's, or holds such.
     """
-    added, troubles = collected(chain(places.from_setting(setting), places.from_packages() if packages else ()))
+    found = list(chain(places.from_setting(setting), places.from_packages() if packages else ()))
+    added, troubles = collected(found)
     for key in set(_known) - set(SHIPPED) - set(added):
         del _known[key]
     _known.update(added)
     _troubles[:] = troubles
+    _drafts[:] = dict.fromkeys(place.path for place in found if place.draft)
 
 
 def collected(found: Iterable[Place]) -> tuple[dict[str, Runbook], list[Trouble]]:
@@ -79,7 +82,7 @@ def collected(found: Iterable[Place]) -> tuple[dict[str, Runbook], list[Trouble]
     troubles: list[Trouble] = []
     seen: set[Path] = set()
     for place in found:
-        if place.path in seen:
+        if place.path in seen or place.draft:
             continue
         seen.add(place.path)
         problems = [place.problem] if place.problem else places.writable_by_others(place.path)
@@ -103,11 +106,18 @@ def troubles() -> tuple[Trouble, ...]:
     return tuple(_troubles)
 
 
+def drafts() -> tuple[Path, ...]:
+    """Return the operators' folders that hold a draft only, by which nothing runs."""
+    return tuple(_drafts)
+
+
 def why_not(key: str) -> str:
     """Return why the runbook of this key is unavailable, in one sentence; empty where nothing is known of it."""
     if key in RUNBOOKS:
         return ""
     first = next((trouble for trouble in _troubles if trouble.key == key), None)
+    if first is None and key in {folder.name for folder in _drafts}:
+        return f"the runbook {key} is a draft, by which nothing runs"
     # For agents, to whom the place of the folder on the server says nothing.
     return f"the runbook {key} is unavailable: {first.problems[0].replace(f'{first.folder}/', '')}" if first else ""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from triage import runbook_import
 from triage.environment import environment
 from triage.output import JSON_HELP, tell, who, write
 
@@ -23,6 +24,9 @@ def runbook() -> None:
     """Check, list and try runbooks."""
 
 
+runbook.add_command(runbook_import.group)
+
+
 @runbook.command()
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--customer", help="compare article keys with this customer's articles; otherwise with everybody's")
@@ -35,14 +39,16 @@ def check(folders: tuple[Path, ...], customer: str | None, json_file: str | None
     found = list(checking.folders(folders) if folders else checking.everything())
     found, note = _with_articles(found, customer)
     for one in found:
-        click.echo(f"{'BAD ' if one.errors else 'ok  '} {one.key} ({one.folder})", err=json_file == "-")
-        for kind, sentences in (("error", one.errors), ("warning", one.warnings)):
+        state = "BAD" if one.errors else "ok" if one.lacks is None else "draft"
+        click.echo(f"{state:4} {one.key} ({one.folder})", err=json_file == "-")
+        for kind, sentences in (("error", one.errors), ("warning", one.warnings), ("lacks", one.lacks or ())):
             for sentence in sentences:
                 click.echo(f"     {kind}: {sentence}", err=json_file == "-")
     if note:
         tell(note)
     result = [
         {"key": one.key, "folder": str(one.folder), "errors": list(one.errors), "warnings": list(one.warnings)}
+        | ({} if one.lacks is None else {"lacks": list(one.lacks)})
         for one in found
     ]
     write(json_file, {"runbooks": result})
@@ -74,6 +80,7 @@ def list_all(json_file: str | None) -> None:
     unavailable = [
         {"key": one.key, "folder": str(one.folder), "problems": list(one.problems)} for one in registry.troubles()
     ]
+    drafts = [{"key": folder.name, "folder": str(folder)} for folder in registry.drafts()]
     if json_file != "-":
         for row in known:
             origin = "" if row["shipped"] else f"  {row['folder']}"
@@ -82,7 +89,9 @@ def list_all(json_file: str | None) -> None:
             )
         for one in registry.troubles():
             click.echo(f"{one.key:24} unavailable: {one.problems[0]}")
-    write(json_file, {"runbooks": known, "unavailable": unavailable})
+        for draft in drafts:
+            click.echo(f"{draft['key']:24} draft, nothing runs by it: triage runbook check {draft['folder']}")
+    write(json_file, {"runbooks": known, "unavailable": unavailable, "drafts": drafts})
 
 
 @runbook.command("try")

@@ -76,7 +76,11 @@ class Version(Protocol):
 VERSIONS: Mapping[str, Version] = {"awx": awx.version, "rundeck": rundeck.version, "ssm": ssm.version}
 """By runner: the version of an action that this installation does not hold. A change of it is a changed action."""
 
-LOOKS: Mapping[str, Callable[[Mapping[str, str]], str]] = {"awx": awx.look, "rundeck": rundeck.look}
+LOOKS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+    "awx": awx.look,
+    "rundeck": rundeck.look,
+    "ssm": ssm.look,
+}
 """By the kind of a target that only a runner reaches: reach it, change nothing, say in words what there is.
 
 TargetError where it cannot be reached.

@@ -3,6 +3,8 @@
 The rules are AWX's own (`SurveyJobTemplateMixin._survey_element_validation` in ansible/awx, main/models/mixins.py).
 """
 
+import contextlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,14 +38,8 @@ def answer(question: Mapping[str, Any], value: Value) -> Value:
         text = str(value)
         _within(question, len(text), "characters")
         return text
-    if kind == "integer":
-        if not isinstance(value, int):
-            raise Unfit("the survey wants a whole number, and the parameter is none")
-        return _within(question, value, "")
-    if kind == "float":
-        if not isinstance(value, (int, float)):
-            raise Unfit("the survey wants a number, and the parameter is none")
-        return _within(question, value, "")
+    if kind in ("integer", "float"):
+        return _within(question, _number(value, whole=kind == "integer"), "")
     if kind == "multiplechoice":
         if str(value) not in choices(question):
             raise Unfit("the value is none of the survey's choices")
@@ -62,17 +58,27 @@ def open_questions(questions: Mapping[str, Mapping[str, Any]], given: Mapping[st
     return sorted(name for name, question in questions.items() if question.get("required") and name not in given)
 
 
+def _number(value: Value, *, whole: bool) -> Value:
+    """A number, which a text is where it is written as AWX writes it back: neither 007 nor 1.50."""
+    for number in (int, float)[: 1 if whole else 2]:
+        with contextlib.suppress(ValueError, OverflowError):
+            if isinstance(value, number) or (str(number(value)) == value and math.isfinite(number(value))):
+                return number(value)
+    raise Unfit(f"the survey wants a {'whole number' if whole else 'number'}, and the value is none")
+
+
 def _within(question: Mapping[str, Any], size: Value, unit: str) -> Value:
-    least, most = _bound(question.get("min")), _bound(question.get("max"))
+    least, most = bound(question.get("min")), bound(question.get("max"))
     number = float(size)
     if (least is not None and number < least) or (most is not None and number > most):
-        told = " to ".join("any" if bound is None else f"{bound:g}" for bound in (least, most))
+        told = " to ".join("any" if end is None else f"{end:g}" for end in (least, most))
         raise Unfit(f"the survey wants {told}{f' {unit}' if unit else ''}, and it is {size}")
     return size
 
 
-def _bound(bound: object) -> float | None:
+def bound(given: object) -> float | None:
+    """Return a question's least or most, which AWX keeps as a number, as a text, or not at all."""
     try:
-        return None if bound in (None, "") else float(str(bound))
+        return None if given in (None, "") else float(str(given))
     except ValueError:
         return None

@@ -86,6 +86,16 @@ def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:
     return source.digest(["ssm", *sorted(seen.values())])
 
 
+def look(target: Mapping[str, str]) -> str:
+    """Reach the account, change nothing, and say what there is; TargetError."""
+    settings = accounts.parse(target)
+    try:
+        Client(settings, "triage-look").ask("describe_automation_executions", MaxResults=1)
+    except RemoteError as error:
+        raise TargetError(str(error)) from error
+    return f"signed in to AWS Systems Manager in {settings.region}"
+
+
 def _phases(runbook: Runbook) -> DocumentPhases:
     return DocumentPhases.model_validate_json(json.dumps(dict(runbook.settings)))
 

@@ -309,6 +309,13 @@ def test_a_role_is_taken_on_for_the_run_and_no_secret_is_ever_shown(
     assert "InvalidSignatureException" in wrong.message
 
 
+def test_a_look_says_whether_the_account_lets_us_in(account: Account) -> None:
+    assert ssm.look(account.settings()) == "signed in to AWS Systems Manager in eu-central-1"
+    with pytest.raises(TargetError, match="InvalidSignatureException"):
+        ssm.look(account.settings(secret_access_key="wrong-secret-4711"))
+    assert account.started() == []
+
+
 def test_the_version_is_that_of_all_documents_and_those_they_name(account: Account, tmp_path: Path) -> None:
     book = runbook(tmp_path)
     first = ssm.version(book, target=account.settings())
