@@ -58,7 +58,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _RANGE_BEFORE = re.compile(
-    r"[0-9](?:st|nd|rd|th|er|\.)? ?(?:-|\u2013|to|bis|au|und|and|et|until|or|oder|ou|~|/|から) ?$"
+    r"(?<![\w.])[0-9]{1,2}(?:st|nd|rd|th|er|\.)? ?(?:-|\u2013|to|bis|au|und|and|et|until|or|oder|ou|~|/|から) ?$"
 )
 _RANGE_BEHIND = re.compile(r" ?[-/\u2013~] ?[0-9]| ?(?:から|bis |to |until |au |jusqu)")
 _MIDNIGHT = re.compile(r"[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?$")
@@ -104,7 +104,7 @@ def in_field(text: str, *, written_at: datetime | None) -> str:
 def read(text: str, *, written_at: datetime | None) -> Iterator[Read]:
     """Yield the dates of a cleaned text in order, the doubtful ones too."""
     for match in _DATE.finditer(text):
-        before, behind = text[max(0, match.start() - 14) : match.start()], text[match.end() : match.end() + 8]
+        before, behind = text[max(0, match.start() - 20) : match.start()], text[match.end() : match.end() + 8]
         days, sure = _days(match, before, behind, written_at)
         if days is not None:
             yield Read(tuple(dict.fromkeys(days)), sure and len(set(days)) == 1, match[0].strip())

@@ -26,6 +26,7 @@ def read(body: str = "", *, written_at: datetime | None = WRITTEN, **fields: obj
     [
         "access until 2026-04-30, please",
         "until 30 April 2026",
+        "keep web17 until 30 April 2026, thanks",
         "until April 30, 2026.",
         "until the 30th of April 2026",
         "until Apr. 30th 2026",
