@@ -55,7 +55,7 @@ class Jobs(Protocol):
         """
 
     def look(self, job: str) -> Seen:
-        """How the job stands."""
+        """How the job stands; LaunchRefused, with `alarm`, where it turns out that it works elsewhere."""
 
     def cancel(self, job: str) -> None:
         """Ask that the job end; it may take a while."""

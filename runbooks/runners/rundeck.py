@@ -148,6 +148,7 @@ class RundeckJobs:
         state = _STATES.get(str(told.get("status")))
         if state is None:
             raise RemoteError(f"Rundeck says that execution {job} is {str(told.get('status'))[:50]!r}")
+        self._worked_there(job, told)
         message = "" if state in ("running", "succeeded") else f"execution {job} ended as {told.get('status')}"
         return Seen(state, message, self._output(job, whole=state != "running"))
 
@@ -156,6 +157,14 @@ class RundeckJobs:
         status = self._server.ask(f"{self._api}/execution/{_number(job)}/abort", {})
         if not 200 <= status < 300:
             raise RemoteError(f"Rundeck answered {status} to aborting execution {job}")
+
+    def _worked_there(self, job: str, told: Mapping[str, Any]) -> None:
+        """An execution says only afterwards on which nodes it was."""
+        nodes = {str(node) for part in ("successfulNodes", "failedNodes") for node in told.get(part) or ()}
+        wanted = self._wanted("action").node
+        if wanted is not None and not nodes <= {wanted}:
+            others = ", ".join(sorted(nodes - {wanted})[:5])
+            raise LaunchRefused(f"execution {job} was sent to {wanted} and worked on {others}", alarm=True, unsure=True)
 
     def _wanted(self, phase: str) -> Wanted:
         return self._definitions.wanted(phase, parameters=self._parameters, mark=self._mark(phase))

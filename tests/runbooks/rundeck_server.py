@@ -132,8 +132,14 @@ class Rundeck(JobServer):
             "href": "http://169.254.169.254/api/44/execution/1",
             "status": status,
             "date-started": {"unixtime": int(job.began * 1000)},
+            **({"successfulNodes": self._nodes_of(job)} if job.ended() else {}),
             **job.given,
         }
+
+    def _nodes_of(self, job: Job) -> list[str]:
+        """Nodes of an override, where the job allows one; its own otherwise."""
+        own = (self.named(job.phase_of).told.get("nodefilters") or {}).get("filter", "")
+        return [(job.given["filter"] or own).removeprefix("name:").strip()]
 
     def _job(self, number: str) -> Job:
         found = [job for job in self.jobs if job.number == int(number)]

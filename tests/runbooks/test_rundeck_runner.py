@@ -191,6 +191,18 @@ def test_a_job_whose_node_nobody_may_choose_is_refused(
     assert server.jobs == []
 
 
+def test_an_execution_that_worked_elsewhere_raises_the_alarm(
+    on_node: Runbook, server: Rundeck, target: dict[str, str]
+) -> None:
+    def locks(_: object) -> None:
+        server.named("action").told["nodeFilterEditable"] = len(server.asked("GET .*/resources")) < 6
+
+    server.before_answer = locks
+    outcome = run(on_node, target, **on("web1"))
+    assert (outcome.status, outcome.alarm) == ("unknown", True)
+    assert "was sent to web1 and worked on lone" in outcome.message
+
+
 def test_only_hosts_on_the_targets_own_list_are_nodes(on_node: Runbook, target: dict[str, str]) -> None:
     assert "none of the target's 1 hosts" in run(on_node, {**target, "hosts": '["lone"]'}, **on("web1")).message
 
