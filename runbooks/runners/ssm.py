@@ -48,7 +48,8 @@ def execute(
 ) -> Outcome:
     """Execute the runbook once, or go on with it; arguments and result as those of `runners.python.execute`.
 
-    handed: must be empty. target: see `runbooks.targets.ssm.parse`. job: what `watch.on_job` was last told.
+    handed: must be empty. target: see `runbooks.targets.ssm.parse`; where a parameter is a host, documents get the
+    instance that it is. job: what `watch.on_job` was last told.
     """
     if handed:
         raise ValueError("handed: Automation documents are given nothing")
@@ -56,6 +57,8 @@ def execute(
     try:
         settings = accounts.parse(target)
         given = {name: str(value) for name, value in values.typed(runbook, parameters).items()}
+        hosts = [parameter.name for parameter in runbook.parameters if parameter.kind == "host"]
+        given |= {name: settings.instance(given[name]) for name in hosts if name in given}
         client = Client(settings, f"triage-{run_id}")
         executions = Executions(client, _phases(runbook), settings, given, run_id=run_id, runbook=runbook.key, job=job)
     except (values.ParameterError, TargetError, ValueError) as error:

@@ -80,6 +80,10 @@ def read(kind: str, settings: Mapping[str, str]) -> Lists:
         from runbooks.targets import job_systems
 
         return Lists(hosts=job_systems.parse(kind, settings).hosts, software=software(settings))
+    if kind == "ssm":
+        from runbooks.targets import ssm
+
+        return Lists(hosts=tuple(ssm.parse(settings).hosts), software=software(settings))
     if kind != "host":
         return Lists(software=software(settings))
     from runbooks.targets import host

@@ -15,7 +15,9 @@ from runbooks.targets.sqlite import TargetError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Role = Annotated[str, Field(pattern=r"^(arn:aws[a-z-]{0,20}:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,200})?$")]
-_JSON = ("target_groups",)
+Instance = Annotated[str, Field(pattern=r"^(i|mi)-([0-9a-f]{8}|[0-9a-f]{17})$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+_JSON = ("target_groups", "hosts")
 
 
 class SsmSettings(BaseModel):
@@ -25,7 +27,8 @@ class SsmSettings(BaseModel):
     does, which is then only allowed to take on `role_arn`. role_arn: taken on for each run, with `external_id` where
     the account's owner asks for one. endpoint_url, sts_endpoint_url: other addresses of the two services, such as VPC
     endpoints. max_targets: how many targets one rate-controlled execution may name. target_groups: what else it may
-    work on, each `tag:<key>=<value>` or `ResourceGroup=<name>`, of which nobody knows how many they are.
+    work on, each `tag:<key>=<value>` or `ResourceGroup=<name>`, of which nobody knows how many they are. hosts: the
+    names that a ticket may use, and the instance that each is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
@@ -42,6 +45,7 @@ class SsmSettings(BaseModel):
     sts_endpoint_url: str = ""
     max_targets: int = Field(default=1, ge=1, le=50)
     target_groups: tuple[Annotated[str, Field(pattern=r"^(tag:[^=\s]{1,128}|ResourceGroup)=[^\s]{1,256}$")], ...] = ()
+    hosts: dict[HostName, Instance] = Field(default={}, max_length=10_000)
 
     @field_validator("endpoint_url", "sts_endpoint_url")
     @classmethod
@@ -68,6 +72,12 @@ class SsmSettings(BaseModel):
             raise ValueError("external_id belongs to role_arn: give the role too")
         return self
 
+    def instance(self, host: str) -> str:
+        """Return the instance that a host is; TargetError where it is none of them."""
+        if host not in self.hosts:
+            raise TargetError(f"{host!r} is none of the target's {len(self.hosts)} hosts")
+        return self.hosts[host]
+
     def admits(self, key: str, values: tuple[str, ...]) -> bool:
         """Whether a rate-controlled execution may work on these targets."""
         if key == "ParameterValues":
@@ -76,12 +86,12 @@ class SsmSettings(BaseModel):
 
 
 def parse(settings: Mapping[str, str]) -> SsmSettings:
-    """Return the settings of a target, lists as JSON; TargetError with all that is wrong, never a value."""
+    """Return the settings of a target, lists and tables as JSON; TargetError with all that is wrong, never a value."""
     given: dict[str, Any] = {name: value for name, value in settings.items() if name != lists.SOFTWARE}
     try:
         given |= {name: json.loads(given[name]) for name in _JSON if isinstance(given.get(name), str)}
     except (ValueError, RecursionError):
-        raise TargetError(f"the target's settings do not fit: {', '.join(_JSON)}: must be a list, as JSON") from None
+        raise TargetError(f"the target's settings do not fit: {' and '.join(_JSON)}: must be JSON") from None
     try:
         return SsmSettings.model_validate(given)
     except ValidationError as error:

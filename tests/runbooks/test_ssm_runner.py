@@ -14,7 +14,8 @@ from runbooks.runners import remote, ssm, ssm_executions
 from runbooks.runners.ssm_sources import DocumentPhases
 from runbooks.targets import TargetError
 from runbooks.watch import Watch
-from tests.runbooks import ssm_server
+from tests.runbooks import remote_runs, ssm_server
+from tests.runbooks.remote_runs import Workers
 from tests.runbooks.ssm_server import Account
 
 INSTANCE = "i-0123456789abcdef0"
@@ -189,6 +190,49 @@ def test_another_worker_goes_on_with_a_run_whose_worker_was_lost(
     assert started == []
     assert account.asked["StartAutomationExecution"] == asked + 1, "the post-check's"
     assert names(account) == ["pre_check", "action", "post_check"]
+
+
+TABLE = "".join(
+    f"""
+[ssm.{phase}]
+document = "Acme-{phase}"
+version = "3"
+parameters = {{ User = "{{account}}" }}
+"""
+    for phase in PHASES
+)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    started = Workers()
+    yield started
+    started.end()
+
+
+@pytest.mark.parametrize("at", [2, 3, 4])
+def test_a_worker_killed_at_any_stored_state_leaves_one_execution_a_phase_at_most(
+    at: int, account: Account, workers: Workers, tmp_path: Path
+) -> None:
+    for phase in PHASES:
+        declared = {"User": {"type": "String", "allowedPattern": "^[a-z.]+$"}}
+        account.put(f"Acme-{phase}", "3", parameters=declared, mainSteps=[])
+    book = remote_runs.write(tmp_path, "ssm", TABLE)
+    state = workers.killed(book, account.settings(), tmp_path / "states", at=at)
+    outcome = remote_runs.run(book, account.settings(), job=state)
+    # at 3 it is known that the action was to be started, and not whether it was
+    assert outcome.status == ("unknown" if at == 3 else "succeeded"), outcome.message
+    assert names(account) == (["pre_check"] if at == 3 else ["pre_check", "action", "post_check"])
+
+
+def test_a_host_is_an_instance_that_the_target_names(account: Account, run: Callable[..., Outcome]) -> None:
+    changes = {"parameters": (Parameter(name="instance", kind="host", title="the host"),)}
+    hosts = {"hosts": json.dumps({"web1": INSTANCE})}
+    assert run(value="web1", changes=changes, settings=hosts).status == "succeeded"
+    assert account.started("Acme-action")[0]["request"]["Parameters"] == {"InstanceId": [INSTANCE]}
+    refused = run(value="web2", changes=changes, settings=hosts, run_id="run-2")
+    assert refused.changed_nothing
+    assert "'web2' is none of the target's 1 hosts" in refused.message
 
 
 def test_an_action_whose_launch_cannot_be_found_is_unknown_and_not_started(

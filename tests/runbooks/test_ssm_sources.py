@@ -9,7 +9,7 @@ import pytest
 from runbooks import definition
 from runbooks.definition import DefinitionError
 from runbooks.runners.ssm_sources import Given, problems
-from runbooks.targets import TargetError, connect
+from runbooks.targets import TargetError, connect, lists
 from runbooks.targets import ssm as accounts
 from triage import targets
 
@@ -166,7 +166,7 @@ def test_each_phases_document_belongs_to_its_own_digest(tmp_path: Path) -> None:
         ({"region": "x", "access_key_id": "AKIA-hidden", "secret_access_key": "hidden-4711"}, "region"),
         ({"region": "eu-central-1", "endpoint_url": "http://ssm.example.org"}, "endpoint_url: must be https://host"),
         ({"region": "eu-central-1", "endpoint_url": "https://u:hidden-4711@h"}, "endpoint_url: must be https://host"),
-        ({"region": "eu-central-1", "target_groups": "tag:a=b"}, "target_groups: must be a list"),
+        ({"region": "eu-central-1", "target_groups": "tag:a=b"}, "must be JSON"),
     ],
 )
 def test_a_targets_settings_are_refused_with_what_is_wrong_and_no_value(settings: dict[str, str], said: str) -> None:
@@ -175,6 +175,13 @@ def test_a_targets_settings_are_refused_with_what_is_wrong_and_no_value(settings
     assert said in str(caught.value)
     assert "hidden" not in str(caught.value)
     assert said in targets.trouble_with("ssm", json.dumps(settings))
+
+
+def test_the_hosts_that_a_ticket_may_name_are_the_targets_own() -> None:
+    own = {"region": "eu-central-1", "role_arn": "arn:aws:iam::123456789012:role/x", "hosts": '{"web1": "i-0123abcd"}'}
+    assert lists.read("ssm", own).hosts == ("web1",)
+    with pytest.raises(TargetError, match="hosts.web1"):
+        accounts.parse({**own, "hosts": '{"web1": "the web server"}'})
 
 
 def test_no_steps_ever_get_a_client_of_the_account() -> None:
