@@ -46,6 +46,7 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "approval-rehearse": approval,
         "run": run,
         "run-settle": run,
+        "run-live": run,
         "run-stop": run,
         "automation-switch": {"slug": "nordwind"},
         "automation-switch-all": {},
