@@ -28,6 +28,8 @@ from runbooks.watch import QUIET, Watch
 
 LINES = 500
 """Lines of output that are asked for at once."""
+OUTPUT_SECONDS = 15.0
+"""How long the rest of an output is read once its job has ended."""
 PAGE, PAGES = 50, 10
 """How many of a template's latest jobs are looked through for a lost one."""
 RECENT = timedelta(days=1)
@@ -230,8 +232,9 @@ class AwxJobs:
         """What the job wrote since the last look; what cannot be read now is read at the next one."""
         reading = self._read.setdefault(job, _Reading())
         pieces: list[str] = []
+        give_up = time.monotonic() + OUTPUT_SECONDS
         try:
-            while (piece := self._lines(job, reading)) and whole:
+            while (piece := self._lines(job, reading)) and whole and time.monotonic() < give_up:
                 pieces.append(piece)
         except (RemoteError, Denied) as error:
             return "".join(pieces) + (f"\n[the rest cannot be read: {error}]\n" if whole else "")

@@ -27,6 +27,8 @@ from runbooks.watch import QUIET, Watch
 
 LINES = 500
 """Lines of output that are asked for at once."""
+OUTPUT_SECONDS = 15.0
+"""How long the rest of an output is read once its job has ended."""
 PAGE, PAGES = 50, 10
 """How many of a job's latest executions are looked through for a lost one."""
 RECENT_SECONDS = 86_400
@@ -220,8 +222,9 @@ class RundeckJobs:
         """What the job wrote since the last look; what cannot be read now is read at the next one."""
         reading = self._read.setdefault(job, _Reading())
         pieces: list[str] = []
+        give_up = time.monotonic() + OUTPUT_SECONDS
         try:
-            while (piece := self._lines(job, reading)) and whole:
+            while (piece := self._lines(job, reading)) and whole and time.monotonic() < give_up:
                 pieces.append(piece)
         except (RemoteError, Denied) as error:
             return "".join(pieces) + (f"\n[the rest cannot be read: {error}]\n" if whole else "")
@@ -235,9 +238,12 @@ class RundeckJobs:
         )
         entries = [each for each in told.get("entries") or [] if isinstance(each, dict)]
         try:
-            reading.offset = max(reading.offset, int(str(told.get("offset", reading.offset))))
+            offset = int(str(told.get("offset")))
         except ValueError as error:
             raise Denied("Rundeck does not say how far the output goes") from error
+        if offset <= reading.offset:
+            return ""
+        reading.offset = offset
         return reading.fitting("".join(f"{each.get('log', '')}\n" for each in entries))
 
 
