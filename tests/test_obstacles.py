@@ -4,6 +4,7 @@ import json
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -49,7 +50,7 @@ def found(scene: Scene, target_object: str = "a.locked") -> obstacles.Obstacle |
     ],
 )
 def test_each_limit_counts_what_it_names_and_says_until_when(
-    scene: Scene, limit: dict[str, object], counts: dict[str, object], named: str
+    scene: Scene, limit: dict[str, object], counts: dict[str, Any], named: str
 ) -> None:
     limit |= {"target": scene.target} if "target" in limit else {}
     Limit.objects.create(customer=scene.customer, runs_an_hour=1, **limit)

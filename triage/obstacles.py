@@ -113,7 +113,8 @@ def arithmetic(row: Window) -> windows.Window:
 def rules_for(customer: Customer, runbook: Runbook) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """What the runbook's author and the customer say of each environment; the strictest counts."""
     state = RunbookState.objects.of(customer).filter(runbook=runbook.key).first()
-    return runbook.environments, dict(state.environments) if state else {}
+    own = {str(environment): str(rule) for environment, rule in runbook.environments.items()}
+    return own, dict(state.environments) if state else {}
 
 
 def environment_of(target: Target | None, target_object: str) -> str:
@@ -159,7 +160,7 @@ def _full(
             what=what,
             runs_an_hour=hourly,
             concurrent=most,
-            starts=list(runs.filter(started_at__gt=at - limits.HOUR).values_list("started_at", flat=True)),
+            starts=[start for start in _starts(runs, since=at - limits.HOUR) if start],
             running=runs.filter(status__in=LIVE).count(),
         )
         for what, hourly, most, runs in _limits(customer, runbook, target=target, target_object=target_object)
@@ -193,6 +194,10 @@ def _limits(
         elif not row.runbook:
             what.append(f"at {customer.name}")
         yield " ".join(what), row.runs_an_hour, row.concurrent, counted
+
+
+def _starts(runs: QuerySet[Run], *, since: datetime) -> "QuerySet[Run, datetime | None]":
+    return runs.filter(started_at__gt=since).values_list("started_at", flat=True)
 
 
 def _concerning(rows: QuerySet[Any], runbook: Runbook, target: Target | None) -> QuerySet[Any]:

@@ -9,8 +9,9 @@ from django.utils import timezone
 from runbooks.registry import RUNBOOKS
 from tests import factories
 from tests.web.conftest import client_of
+from tests.web.scene import Scene
 from triage import automation, obstacles
-from triage.models import AuditEvent, Customer, Notification, Person, Role, Run, RunbookState, Standing, Target
+from triage.models import AuditEvent, Customer, Freeze, Notification, Person, Role, Run, RunbookState, Standing, Target
 
 pytestmark = pytest.mark.django_db
 UNLOCK = RUNBOOKS["unlock_account"]
@@ -116,3 +117,14 @@ def test_the_page_says_every_limit_that_is_in_force(customer: Customer) -> None:
     assert "In the environment test it never runs." in page
     assert "Nordwind <b>" not in page
     assert obstacles.switched_off(customer, UNLOCK) is None
+
+
+def test_who_orders_a_run_in_a_freeze_reads_until_when_it_waits(scene: Scene) -> None:
+    at = timezone.now()
+    ends = at + timedelta(hours=3)
+    Freeze.objects.create(customer=scene.nordwind, begins=at, ends=ends, reason="the <b>closing</b>")
+    path = reverse("ticket-run", args=[scene.tickets[0].uuid])
+    page = client_of(scene.agent).post(path, {"article": "KB0001"}).content.decode()
+    assert "a change freeze: the &lt;b&gt;closing&lt;/b&gt;: it goes on from" in page
+    assert "as soon as you say yes" not in page
+    assert ">Run it<" in page

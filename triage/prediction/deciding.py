@@ -113,7 +113,7 @@ def _situation(
         body=ticket.body, attachments=ticket.attachments, text=model.classifier.pipeline_
     )
     ground = grounds.get(pick.runbook.key) if pick.runbook else None
-    environment = UNSAID
+    environment: str = UNSAID
     if pick.runbook and ground:
         environment = obstacles.environment_of(
             ground.target, object_of(pick.runbook, parameters=pick.parameters, ticket=ticket)

@@ -15,7 +15,7 @@ from triage.models import Decision, Ticket
 from triage.permissions import check_can_order_run
 from triage.queries import articles, blind
 from triage.review import ReviewRefused
-from triage.review.ordering import PEOPLE_NEEDED, obstacle, opened
+from triage.review.ordering import PEOPLE_NEEDED, obstacle, opened, waits_for
 from triage.targets import lists_of, target_for
 from triage.web.page import DeskRequest, now, part, show, signed_in
 from triage.web.queue import filters_of
@@ -60,6 +60,7 @@ def confirm(request: DeskRequest, uuid: UUID) -> HttpResponse:
             "target": target,
             "people": PEOPLE_NEEDED[runbook.tier],
             "in_the_way": in_the_way,
+            "waits": waits_for(ticket=row, runbook=runbook, at=at),
             "answer_only": row.status != Ticket.Status.NEEDS_REVIEW,
         }
     if request.htmx:
