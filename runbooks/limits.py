@@ -17,10 +17,11 @@ WRONG: frozenset[Status] = frozenset({"failed", "undone", "undo_failed", "unknow
 
 @dataclass(frozen=True)
 class Finished:
-    """One finished run: when it ended (with time zone) and how."""
+    """One finished run: when it ended (with time zone) and how. alarm: it opens the circuit alone."""
 
     at: datetime
     status: Status
+    alarm: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +61,21 @@ def circuit(limits: Limits, finished: Sequence[Finished], *, closed_at: datetime
     """Return the circuit after these runs, in any order.
 
     It opens with the run that made `circuit_failures` of the last `circuit_runs` wrong, and stays open
-    whatever ends afterwards. `closed_at`: when a person last closed it; older runs are forgiven.
+    whatever ends afterwards; one run with an alarm is enough. `closed_at`: when a person last closed it; older runs are forgiven.
     """
     counted = sorted(
-        (run for run in finished if run.status != "refused" and (closed_at is None or run.at > closed_at)),
+        (
+            run
+            for run in finished
+            if (run.status != "refused" or run.alarm) and (closed_at is None or run.at > closed_at)
+        ),
         key=lambda run: run.at,
     )
     wrong, of = 0, 0
     for end in range(1, len(counted) + 1):
         window = counted[max(0, end - limits.circuit_runs) : end]
         wrong, of = sum(run.status in WRONG for run in window), len(window)
-        if wrong >= limits.circuit_failures:
+        if wrong >= limits.circuit_failures or counted[end - 1].alarm:
             return Circuit(True, wrong, of, counted[end - 1].at)
     return Circuit(False, wrong, of, None)
 

@@ -21,12 +21,12 @@ from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, RUNNERS
 from runbooks.targets import TargetError
 from runbooks.watch import Left
-from triage import automation, failover, grounds, itsm, lifecycle, links, versions, watching
+from triage import automation, failover, grounds, itsm, lifecycle, links, obstacles, versions, watching
 from triage.environment import environment
 from triage.lake import claims, here
 from triage.lake.errors import LakeError
 from triage.models import Customer, Run, Ticket
-from triage.targets import settings_of
+from triage.targets import settings_of, still_fit
 from triage.watching import mine, take_over
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,10 @@ FINAL = {
     "undo_failed": Run.Status.UNDO_FAILED,
     "unknown": Run.Status.UNKNOWN,
 }
+
+
+class _SwitchedOff(Exception):
+    """A switch was turned off between the start and the action."""
 
 
 class _StartedBefore(Exception):
@@ -71,7 +75,7 @@ def _started(run: Run, *, at: datetime) -> bool:
     target = settings_of(run.target)  # whatever is wrong with it is found before anything counts as started
     try:
         late = grounds.gone(run, at=at) or grounds.itsm_says_no(run, runbook)
-        late = late or versions.changed(run.customer, runbook, target=target, at=at)
+        late = late or versions.changed(run.customer, runbook, target=target, at=at) or still_fit(run, runbook)
     except (itsm.ReadFailed, TargetError) as error:
         return _put_back(run, until=at + NO_ANSWER, reason=f"What the run depends on could not be asked: {error}")
     if late:
@@ -100,6 +104,8 @@ def _carry_out(
     """Hand the run to its runner and record how it ended; nothing where another worker goes on with it."""
 
     def begin() -> None:
+        if off := obstacles.switched_off(run.customer, runbook):  # the pre-check may have taken a while
+            raise _SwitchedOff(off.reason)
         if not claims.start(here.store(), _lake_claim(run)):
             raise _StartedBefore
 
@@ -117,6 +123,8 @@ def _carry_out(
         return
     except LakeError as error:
         outcome = Outcome("failed", "pre_check", f"The lake does not answer: {error}; nothing was changed")
+    except _SwitchedOff as error:
+        outcome = Outcome("refused", "pre_check", f"{error} Nothing was changed.")
     except _StartedBefore:
         outcome = Outcome("unknown", "pre_check", STARTED_BEFORE)
     _record_surely(run, outcome)

@@ -13,7 +13,7 @@ from runbooks import limits, windows
 from runbooks.base import Runbook
 from runbooks.environments import UNSAID
 from runbooks.outcome import Status as RunnerStatus
-from triage import standing
+from triage import standing, versions
 from triage.models import Customer, Freeze, Limit, Run, RunbookState, Target, Window
 
 CIRCUIT_LOOKBACK = 200  # ended runs that are looked at: more than any circuit's window
@@ -59,6 +59,7 @@ def find(
     """Whatever is in the way of a run of this runbook on this object of the target; None where nothing is."""
     return (
         switched_off(customer, runbook)
+        or _unread(customer, runbook)
         or _circuit(customer, runbook)
         or closed(customer=customer, runbook=runbook, at=at, target=target)
         or _full(customer, runbook, at=at, target=target, target_object=target_object)
@@ -68,7 +69,10 @@ def find(
 def but_windows(*, customer: Customer, runbook: Runbook, at: datetime, target: Target | None) -> Obstacle | None:
     """The same without maintenance windows and freezes, which a run waits for, and limits of single objects."""
     return (
-        switched_off(customer, runbook) or _circuit(customer, runbook) or _full(customer, runbook, at=at, target=target)
+        switched_off(customer, runbook)
+        or _unread(customer, runbook)
+        or _circuit(customer, runbook)
+        or _full(customer, runbook, at=at, target=target)
     )
 
 
@@ -82,6 +86,11 @@ def switched_off(customer: Customer, runbook: Runbook) -> Obstacle | None:
     if RunbookState.objects.of(customer).filter(runbook=runbook.key, enabled=False).exists():
         return Obstacle(reason="This runbook is switched off.")
     return None
+
+
+def _unread(customer: Customer, runbook: Runbook) -> Obstacle | None:
+    reason = versions.unread(customer, runbook)
+    return Obstacle(reason=reason) if reason else None
 
 
 def circuit_of(customer: Customer, runbook: Runbook) -> limits.Circuit:
@@ -210,8 +219,8 @@ def _finished(customer: Customer, runbook: Runbook) -> list[limits.Finished]:
     """The runbook's latest ended runs at the customer, for its circuit."""
     ended = Run.objects.of(customer).filter(runbook=runbook.key, finished_at__isnull=False).order_by("-finished_at")
     # an output may have a megabyte
-    rows = ended.only("status", "phases", "finished_at")[:CIRCUIT_LOOKBACK]
-    return [limits.Finished(at=run.finished_at, status=_status_of(run)) for run in rows if run.finished_at]
+    rows = ended.only("status", "phases", "finished_at", "alarm")[:CIRCUIT_LOOKBACK]
+    return [limits.Finished(run.finished_at, _status_of(run), run.alarm) for run in rows if run.finished_at]
 
 
 def _status_of(run: Run) -> RunnerStatus:

@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, python
-from triage import approvals, automation, failover, intake, lifecycle, standing, telling, waiting
+from triage import approvals, automation, failover, intake, lifecycle, standing, telling, versions, waiting
 from triage.celery import POOLS
 from triage.lake import here
 from triage.lake.errors import LakeError
@@ -230,6 +230,8 @@ def _bells(found: Sweep, *, at: datetime) -> None:
         found.bells.append(("land_waiting", ()))
     if Writeback.objects.filter(unclaimed, status=Writeback.Status.WAITING, next_at__lte=at).exists():
         found.bells.append(("write_back", ()))
+    if versions.due(at=at):
+        found.bells.append(("look_elsewhere", ()))
     if telling.due(at=at):
         found.bells.append(("tell_people", ()))
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)

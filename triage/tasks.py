@@ -5,7 +5,7 @@ import os
 from celery import shared_task
 from django.utils import timezone
 
-from triage import bell, execution, intake, landing, learning, prediction, telling, writeback
+from triage import bell, execution, intake, landing, learning, prediction, telling, versions, writeback
 from triage.environment import environment
 from triage.models import Ticket, WorkerBeat
 
@@ -45,6 +45,12 @@ def write_back() -> None:
     """Tell the ITSMs what is due."""
     if writeback.deliver(at=timezone.now()).more:
         bell.ring_now("write_back")
+
+
+@shared_task
+def look_elsewhere() -> None:
+    """Ask job systems what they would run now."""
+    versions.refresh(at=timezone.now())
 
 
 @shared_task

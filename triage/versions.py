@@ -7,13 +7,20 @@ next runs, as after a change of any action.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import datetime
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 
 from runbooks.base import Runbook
+from runbooks.registry import RUNBOOKS
 from runbooks.runners import VERSIONS
+from runbooks.targets import TargetError
 from triage import lifecycle
-from triage.models import Customer, RunbookState
+from triage.models import Customer, RunbookState, Target
+from triage.targets import settings_of, target_for
+
+log = logging.getLogger(__name__)
+ASKED_EVERY = timedelta(minutes=10)
 
 
 def digest(customer: Customer, runbook: Runbook) -> str:
@@ -45,6 +52,35 @@ def changed(customer: Customer, runbook: Runbook, *, target: Mapping[str, str], 
         return None
     lifecycle.record(row=state, event="action changed elsewhere", at=at, actor="system:versions", after=now)
     return f"What {runbook.runner} would run has changed since this run was decided: a person confirms the next runs."
+
+
+def due(*, at: datetime) -> bool:
+    """Whether any job system has not been asked lately."""
+    return next(_unasked(at), None) is not None
+
+
+def refresh(*, at: datetime) -> int:
+    """Ask every job system that was not asked lately what it would run; how many were asked."""
+    asked = 0
+    for customer, runbook, target in _unasked(at):
+        asked += 1
+        try:
+            changed(customer, runbook, target=settings_of(target), at=at)
+        except (TargetError, ValueError) as error:
+            log.warning("%s cannot say what it would run for %s: %s", target, runbook.key, error)
+            state, _ = RunbookState.objects.get_or_create(customer=customer, runbook=runbook.key)
+            RunbookState.objects.filter(pk=state.pk).update(action_version_at=at)
+    return asked
+
+
+def _unasked(at: datetime) -> Iterator[tuple[Customer, Runbook, Target]]:
+    elsewhere = [runbook for runbook in RUNBOOKS.values() if runbook.runner in VERSIONS]
+    for runbook in elsewhere:
+        lately = RunbookState.objects.filter(runbook=runbook.key, action_version_at__gt=at - ASKED_EVERY)
+        targets = Target.objects.filter(kind=runbook.target_kind).exclude(customer__in=lately.values("customer"))
+        for target in targets.select_related("customer"):
+            if target_for(target.customer, runbook) == target:
+                yield target.customer, runbook, target
 
 
 def _known(customer: Customer, runbook: Runbook) -> str:

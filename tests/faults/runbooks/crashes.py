@@ -34,7 +34,9 @@ def run(folder: Path, *, runs: int, seed: int, say: Any) -> dict[str, Any]:
         return {**measure(found), "killed": dict(sorted(killed.items())), "kills": sum(killed.values())}
 
 
-def _batch(found: World, dispatchers: Dispatchers, crashes: list[str], rng: random.Random, killed: Counter[str]) -> None:
+def _batch(
+    found: World, dispatchers: Dispatchers, crashes: list[str], rng: random.Random, killed: Counter[str]
+) -> None:
     from triage.models import Run
 
     runs = found.request(len(crashes))
@@ -84,9 +86,7 @@ def measure(found: World) -> dict[str, Any]:
     unknown = [row for row in rows if row.status == Run.Status.UNKNOWN]
     told = set(Notification.objects.filter(kind="run_unknown").values_list("key", flat=True))
     known = [
-        row
-        for row in unknown
-        if row.ticket.status == Ticket.Status.NEEDS_REVIEW and f"run-{row.uuid}-unknown" in told
+        row for row in unknown if row.ticket.status == Ticket.Status.NEEDS_REVIEW and f"run-{row.uuid}-unknown" in told
     ]
     done = {row.parameters["line"] for row in rows if row.status == Run.Status.SUCCEEDED}
     asked = [row for row in rows if row.status in (Run.Status.UNKNOWN, Run.Status.VOID)]
