@@ -61,7 +61,8 @@ def circuit(limits: Limits, finished: Sequence[Finished], *, closed_at: datetime
     """Return the circuit after these runs, in any order.
 
     It opens with the run that made `circuit_failures` of the last `circuit_runs` wrong, and stays open
-    whatever ends afterwards; one run with an alarm is enough. `closed_at`: when a person last closed it; older runs are forgiven.
+    whatever ends afterwards; one run with an alarm is enough. `closed_at`: when a person last closed it; older runs
+    are forgiven.
     """
     counted = sorted(
         (

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from runbooks.targets.directory import LOCKED_BY_FAILED_LOGINS, Account, SqliteDirectory, create
+from runbooks.targets.directory import LOCKED_BY_FAILED_LOGINS, LOCKED_FOR_SECURITY, Account, SqliteDirectory, create
 from tests import factories
 from triage import automation
 from triage.models import Certificate, Customer, Decision, Mode, Registration, Release, Run, Ticket
@@ -27,6 +27,7 @@ class Scene:
             [
                 Account("a.locked", "A Locked", "a@example.org", locked=True, lock_reason=reason),
                 Account("b.boss", "B Boss", "b@example.org", locked=True, lock_reason=reason, privileged=True),
+                Account("d.held", "D Held", "d@example.org", locked=True, lock_reason=LOCKED_FOR_SECURITY),
                 Account("c.locked", "C Locked", "c@example.org", locked=True, lock_reason=reason),
             ],
         )

@@ -15,7 +15,7 @@ from django.utils import timezone
 from runbooks.registry import RUNBOOKS
 from tests import factories, servers
 from tests.runs import ACTOR, Scene
-from triage import automation, execution, recovery
+from triage import automation, execution, obstacles, recovery
 from triage.embedded import Endpoints
 from triage.lake import claims
 from triage.models import (
@@ -61,15 +61,23 @@ def test_a_doubled_message_or_request_has_one_effect(scene: Scene) -> None:
 
 
 def test_a_pre_check_that_says_no_changes_nothing_and_asks_a_person(scene: Scene) -> None:
-    Decision.objects.filter(pk=scene.decision.pk).update(parameters={"account": "b.boss"})
-    scene.decision.refresh_from_db()
-    run = scene.request()
+    Decision.objects.update(in_force=False)
+    run = scene.request(decision=scene.decide(scene.ticket, "d.held"))
     execution.execute(run.pk, at=timezone.now())
     run.refresh_from_db()
     scene.ticket.refresh_from_db()
     assert (run.status, scene.ticket.status) == (Run.Status.FAILED, Ticket.Status.NEEDS_REVIEW)
-    assert "privileged" in scene.ticket.reason
+    assert "security" in scene.ticket.reason
     assert scene.effects() == 0
+
+
+def test_values_that_no_longer_fit_their_target_stop_the_start(scene: Scene) -> None:
+    Decision.objects.update(in_force=False)
+    run = scene.request(decision=scene.decide(scene.ticket, "b.boss"))
+    assert not execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert run.status == Run.Status.VOID
+    assert "privileged" in run.reason
 
 
 @pytest.mark.parametrize(
@@ -129,6 +137,25 @@ def test_two_workers_never_both_start_the_last_run_that_a_limit_allows(scene: Sc
     runs[1].refresh_from_db()
     assert (runs[1].status, runs[1].attempts) == (Run.Status.REQUESTED, 0)
     assert "started within the hour, which is the limit, until" in runs[1].reason
+
+
+def test_a_switch_that_goes_off_during_the_pre_check_stops_the_action(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scene.request()
+    commit = execution._commit_starting
+
+    def then_off(*given: Any) -> bool:
+        started = commit(*given)
+        Customer.objects.update(automation_enabled=False)
+        return started
+
+    monkeypatch.setattr(execution, "_commit_starting", then_off)
+    assert execution.execute(run.pk, at=timezone.now())
+    run.refresh_from_db()
+    assert (run.status, scene.effects()) == (Run.Status.FAILED, 0)
+    assert "switched off" in run.reason
+    assert not obstacles.circuit_of(scene.customer, RUNBOOKS["unlock_account"]).wrong
 
 
 def test_many_workers_with_one_message_each_start_the_run_once(scene: Scene) -> None:

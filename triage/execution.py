@@ -10,13 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from runbooks.base import Runbook
-from runbooks.outcome import Outcome
+from runbooks.outcome import Outcome, PhaseResult
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, RUNNERS
 from runbooks.targets import TargetError
@@ -122,12 +123,17 @@ def _carry_out(
     except Left:
         return
     except LakeError as error:
-        outcome = Outcome("failed", "pre_check", f"The lake does not answer: {error}; nothing was changed")
+        outcome = _not_begun("refused", f"The lake does not answer: {error}; nothing was changed.")
     except _SwitchedOff as error:
-        outcome = Outcome("refused", "pre_check", f"{error} Nothing was changed.")
+        outcome = _not_begun("refused", f"{error} Nothing was changed.")
     except _StartedBefore:
-        outcome = Outcome("unknown", "pre_check", STARTED_BEFORE)
+        outcome = _not_begun("unknown", STARTED_BEFORE)
     _record_surely(run, outcome)
+
+
+def _not_begun(status: Literal["refused", "unknown"], message: str) -> Outcome:
+    """The action was stopped at its door; the circuit counts what was refused neither way."""
+    return Outcome(status, "pre_check", message, phases=(PhaseResult("pre_check", False, message, 0.0),))
 
 
 def _held(run_id: int, *, at: datetime) -> bool:

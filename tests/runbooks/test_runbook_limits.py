@@ -1,5 +1,6 @@
 """Limits are plain arithmetic: runs an hour, runs at once, and a circuit that only a person closes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -83,6 +84,15 @@ def test_wrong_runs_far_apart_do_not_open_the_circuit() -> None:
 def test_refusals_count_neither_way() -> None:
     assert limits.circuit(FEW, ended("refused", "refused", "refused", "failed")).open is False
     assert limits.circuit(FEW, ended("failed", "refused", "refused", "refused", "refused", "undo_failed")).open
+
+
+def test_one_alarm_opens_the_circuit_even_where_the_run_was_refused() -> None:
+    runs = ended("succeeded", "refused", "succeeded")
+    assert limits.circuit(FEW, runs).open is False
+    runs[1] = replace(runs[1], alarm=True)
+    state = limits.circuit(FEW, runs)
+    assert (state.open, state.since) == (True, runs[1].at)
+    assert limits.circuit(FEW, runs, closed_at=runs[1].at).open is False
 
 
 def test_closing_the_circuit_forgives_what_was_before() -> None:
