@@ -105,8 +105,9 @@ def test_hosts_of_a_job_system_can_be_named_in_tickets_and_steps_get_no_client()
 def test_a_look_says_what_there_is_and_changes_nothing(server: Awx) -> None:
     given = {**SETTINGS, "url": server.url, "insecure": "true"}
     assert LOOKS["awx"](given) == "AWX answers; inventory 7 has 1 hosts"
-    with pytest.raises(TargetError, match="give the target a token that is valid"):
+    with pytest.raises(TargetError, match="give the target a token that is valid") as caught:
         LOOKS["awx"]({**given, "token": "another-token"})
+    assert "no such token: Bearer ****" in str(caught.value)
     assert {each.method for each in server.requests} == {"GET"}
     rundeck = Rundeck()
     with serving(rundeck):
@@ -147,7 +148,7 @@ def test_an_answer_that_drips_is_given_up_at_the_deadline(server: Awx, monkeypat
 def test_an_answer_is_bounded_and_whole(server: Awx) -> None:
     for how, words in (
         ("huge", "more than 4194304 bytes"),
-        ("cut", "broke off|IncompleteRead"),
+        ("cut", "IncompleteRead"),
         ("drop", "does not answer"),
     ):
         server.faults = [Fault("GET", how)]
