@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import redis
 
 from tests import servers
-from triage.embedded import Embedded, EmbeddedError
+from triage.embedded import Embedded, EmbeddedError, free_ports
 
 
 def test_both_parts_answer_and_keep_what_they_were_given_over_kill_nine(home: Path) -> None:
@@ -82,3 +83,11 @@ def test_a_part_that_cannot_start_says_so_with_its_log(home: Path, monkeypatch: 
     with pytest.raises(EmbeddedError, match="embedded lake did not start[\\s\\S]*no room in this boat"):
         Embedded(home).start()
     assert Embedded.running(home) is None
+
+
+def test_a_port_is_told_once_and_is_none_that_a_connection_may_get_meanwhile() -> None:
+    with socket.create_server(("127.0.0.1", free_ports(1)[0])) as server:
+        found = [*free_ports(200), *free_ports(200)]
+        assert server.getsockname()[1] not in found
+    assert len(set(found)) == 400
+    assert max(found) < 32_768  # where Linux begins, unless told otherwise
