@@ -24,6 +24,27 @@ from triage.embedded import Endpoints  # noqa: E402
 REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers for all tests, since much of their time is waiting; none for a part of them, which starts at once."""
+    part = config.option.keyword or config.option.markexpr or config.option.lf or config.option.failedfirst
+    return 0 if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS else 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers inherit no settings module: pytest-django would read them before a worker's own home is set."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers take files from the front: with the longest last, one would wait for the other."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from triage.embedded import free_ports
 
@@ -62,6 +63,7 @@ def test_the_doctor_finds_a_folder_that_others_can_read(home: Path) -> None:
     assert "triage up" in findings["database"]["words"]
 
 
+@pytest.mark.slow
 def test_up_serves_until_it_is_told_to_stop_and_leaves_nothing_running(home: Path) -> None:
     port = free_ports(1)[0]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "TRIAGE_HOME": str(home / "home")}

@@ -10,11 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_nothing_is_lost_or_doubled_when_every_kind_of_process_is_killed(tmp_path: Path) -> None:
     report = tmp_path / "faults.json"
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults.workers", "--tickets", "100", "--kills", "2", "--json", str(report)],
+        [sys.executable, "-m", "tests.faults.workers", "--quick", "--tickets", "100", "--kills", "2",
+         "--json", str(report)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
     assert report.exists(), ended.stderr[-3000:]

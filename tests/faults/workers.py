@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests import quick
 from triage import installation
 from triage.embedded import Embedded, free_ports
 
@@ -297,7 +298,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--quick", action="store_true", help="with a small model, trained in seconds")
     options = parser.parse_args()
+    if options.quick:
+        quick.install()
     with tempfile.TemporaryDirectory(prefix="tri-faults-", ignore_cleanup_errors=True) as folder:
         result = run(home=Path(folder), tickets=options.tickets, kills=options.kills, seed=options.seed)
     text = json.dumps(result, indent=1)

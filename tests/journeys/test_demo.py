@@ -16,13 +16,20 @@ import pytest
 from tests import servers
 from triage.embedded import _binary, free_ports
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-def demo(*arguments: str, **variables: str) -> dict[str, Any]:
+
+ROOT = Path(__file__).parent.parent.parent
+QUICKLY_TRAINED = ("-c", "from tests import quick; quick.install(); from triage import cli; cli.main()")
+
+
+def demo(*arguments: str, program: tuple[str, ...] = ("-m", "triage"), **variables: str) -> dict[str, Any]:
     """The demo's figures from a process with nothing in its environment but a path and a home."""
     with tempfile.TemporaryDirectory(prefix="tri-demo-", ignore_cleanup_errors=True) as folder:
         ended = subprocess.run(
-            [sys.executable, "-m", "triage", "demo", "--once", "--json", "-", *arguments],
-            env={"PATH": os.defpath, "HOME": folder, **variables}, capture_output=True, text=True, check=False, timeout=280,
+            [sys.executable, *program, "demo", "--once", "--json", "-", *arguments],
+            env={"PATH": os.defpath, "HOME": folder, **variables}, cwd=ROOT, capture_output=True, text=True, check=False,
+            timeout=540,
         )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-4000:]
     found: dict[str, Any] = json.loads(ended.stdout)
@@ -62,4 +69,5 @@ def test_the_demo_takes_every_ticket_from_webhook_to_outcome() -> None:
 @pytest.mark.skipif(servers.postgres_install() is None, reason="no PostgreSQL: neither the wheel nor Debian's is there")
 def test_the_same_journey_on_postgresql_and_a_redis_protocol_server() -> None:
     with servers.postgres() as database, broker() as url:
-        check(demo("--tickets", "60", TRIAGE_DATABASE_URL=database, TRIAGE_BROKER_URL=url), 60)
+        where = {"TRIAGE_DATABASE_URL": database, "TRIAGE_BROKER_URL": url}
+        check(demo("--tickets", "60", program=QUICKLY_TRAINED, **where), 60)
