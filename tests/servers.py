@@ -29,9 +29,17 @@ def embedded(home: Path | None = None) -> Iterator[Endpoints]:
     try:
         yield servers.start()
     finally:
-        servers.stop()
+        end(servers)
         if own:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(servers: Embedded) -> None:
+    """End both parts at once: an orderly end of the lake waits two seconds, for nothing that a test needs."""
+    for part in servers.parts:
+        if part.process is not None:
+            part.process.kill()
+    servers.stop()
 
 
 def store(endpoints: Endpoints) -> ObjectStore:
@@ -97,9 +105,11 @@ def postgres() -> Iterator[str]:
     port = free_ports(1)[0]
     bare = {"PATH": os.defpath, "HOME": str(folder)}
     initdb = [str(install / "bin" / "initdb"), "-D", str(data), "-U", "triage", "--auth=trust", "-E", "UTF8"]
-    subprocess.run([*initdb, "--locale=C"], check=True, user=user, cwd=folder, env=bare, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*initdb, "--locale=C", "--no-sync"], check=True, user=user, cwd=folder, env=bare, stdout=subprocess.DEVNULL
+    )
     serve = [str(install / "bin" / "postgres"), "-D", str(data), "-p", str(port)]
-    serve += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
+    serve += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}", "-c", "fsync=off"]
     server = subprocess.Popen(
         serve, user=user, cwd=folder, env=bare, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -388,12 +388,12 @@ def test_a_poison_among_tickets_of_a_lost_worker_is_found_in_one_pass(
     assert poison.status == Ticket.Status.NEEDS_REVIEW
 
 
-@pytest.mark.parametrize(("word", "why"), [("kill", "ended with SIGKILL"), ("hang", "longer than 4 s")])
+@pytest.mark.parametrize(("word", "why"), [("kill", "ended with SIGKILL"), ("hang", "longer than 2 s")])
 def test_a_poison_ticket_ends_with_a_person_and_takes_no_other_along(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, word: str, why: str
 ) -> None:
     monkeypatch.setattr(answers, "ALONE", (sys.executable, "-c", POISON))
-    monkeypatch.setattr(answers, "ALONE_SECONDS", 4 if word == "hang" else 60)
+    monkeypatch.setattr(answers, "ALONE_SECONDS", 2 if word == "hang" else 60)
     poison = scene.ticket(Document("printer", f"the text that must {word}"), attempts=1)
     others = [scene.ticket(PRINTER)]
     for _ in range(2):

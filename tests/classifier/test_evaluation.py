@@ -13,6 +13,7 @@ from classifier.estimator import ArticleClassifier
 from classifier.evaluation import EvaluationRefused, evaluate, table
 from classifier.fasttext_model import FastTextModel
 from classifier.formats.jsonl import FormatError
+from classifier.profiles import blazingtext_defaults
 
 TOPICS = {
     "mailbox-quota": "mailbox full quota outlook cannot send mail storage",
@@ -61,6 +62,8 @@ def profiles() -> Iterator[None]:
     """What is tested is the evaluation: models that train in a second serve as well as the product's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "PROFILES", {"automatic": _small, "below": _below})
+        baseline = blazingtext_defaults()
+        patch.setattr("classifier.profiles.blazingtext_defaults", lambda: baseline.set_params(buckets=10_000))
         yield
 
 

@@ -179,9 +179,9 @@ def test_masked_words_have_no_place_and_the_others_keep_theirs() -> None:
 )
 def test_hostile_text_of_any_size_is_explained_in_bounded_time(fitted: ArticleClassifier, piece: str) -> None:
     document = Document("", piece * (1_000_000 // len(piece)))
-    started = time.perf_counter()
+    started = time.process_time()
     explain(fitted, document)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 def _without(document: Document, found: Explanation, chosen: list[int]) -> Document:

@@ -81,6 +81,6 @@ def test_any_text_becomes_text_without_a_whole_tag_of_the_known_kind(source: str
 )
 def test_a_megabyte_of_hostile_html_takes_less_than_two_seconds(unit: str) -> None:
     source = "<p>" + unit * (1_000_000 // len(unit))
-    before = time.perf_counter()
+    before = time.process_time()
     plain(source)
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2

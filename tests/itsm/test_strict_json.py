@@ -73,10 +73,10 @@ def test_any_bytes_give_a_value_or_a_refusal(raw: bytes) -> None:
 
 
 def test_a_megabyte_of_the_smallest_values_is_refused_quickly() -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(PayloadInvalid):
         loads(b"[" + b"{}," * 340_000 + b"{}]")
-    assert time.perf_counter() - before < 3
+    assert time.process_time() - before < 3
 
 
 def test_hostile_text_is_shown_short_and_harmless() -> None:

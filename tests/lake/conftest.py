@@ -1,30 +1,19 @@
 """One real S3 server for the room's tests, its bucket emptied before each."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests import servers
-from triage.embedded import Embedded, Endpoints
+from triage.embedded import Endpoints
 from triage.lake.store import ObjectStore
 from triage.lake.tables import Tables
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Endpoints]:
-    home = Path(tempfile.mkdtemp(prefix="tri-"))
-    embedded = Embedded(home)
-    try:
-        yield embedded.start()
-    finally:
-        for part in embedded.parts:
-            if part.process is not None:
-                part.process.kill()  # an orderly end would wait for every idle connection of these tests
-        embedded.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with servers.embedded() as endpoints:
+        yield endpoints
 
 
 @pytest.fixture(scope="session")

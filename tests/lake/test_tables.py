@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from django.db.models import Model
 
+from tests import servers
 from tests.lake.wire import wire
 from triage.embedded import Embedded, Endpoints
 from triage.lake import columns as columns_module
@@ -263,7 +264,7 @@ def test_an_outage_is_unavailable_and_everything_is_there_after_the_restart(home
         tables.append("labels", customer="acme", rows=[label("mail")], at=AT)
         assert len(tables.read("labels", customer="acme")[1]) == 2
     finally:
-        embedded.stop()
+        servers.end(embedded)
 
 
 def test_a_line_that_breaks_while_rows_are_written_is_unavailable_and_nothing_half_is_seen(

@@ -79,7 +79,7 @@ def test_nothing_to_mark_is_the_text_alone() -> None:
 def test_many_values_and_many_words_take_linear_time() -> None:
     text = "abc " * 50_000
     spans = [Span("body", 4 * i, 4 * i + 3, 1.0 if i % 2 else -1.0) for i in range(50_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     found = highlighted(text, part="body", spans=spans, values=["abc"])
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert _text(found) == text

@@ -1,6 +1,7 @@
 """A host over ssh, this machine itself as a host, and runbooks written by a test."""
 
 import json
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -37,7 +38,6 @@ max_length = 1000
 """
 HOLDS = "- ansible.builtin.assert: {that: true, quiet: true}\n"
 PING = "- ansible.builtin.ping:\n"
-RAM = Path("/dev/shm")  # noqa: S108 - where runs have their folders
 LOCAL: dict[str, Any] = {"connection": "local", "environment": "test"}
 
 Write = Callable[..., Runbook]
@@ -75,10 +75,17 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def execute() -> Iterator[Execute]:
+def ram(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where this test's runs have their folders, and nobody else's: in memory, as always; its path is short."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir=ansible._RAM) as folder:
+        monkeypatch.setattr(ansible, "_RAM", Path(folder))
+        yield Path(folder)
+
+
+@pytest.fixture
+def execute(ram: Path) -> Iterator[Execute]:
     """Run on a host, by default on this machine; afterwards nothing of any run may be alive, nor any folder of it."""
     runs: list[str] = []
-    before = set(RAM.glob("triage-run-*"))
 
     def run(
         runbook: Runbook,
@@ -98,4 +105,4 @@ def execute() -> Iterator[Execute]:
 
     yield run
     assert {run_id: process.marked(run_id) for run_id in runs} == {run_id: [] for run_id in runs}
-    assert set(RAM.glob("triage-run-*")) <= before
+    assert list(ram.iterdir()) == []
