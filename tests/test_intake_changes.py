@@ -10,7 +10,8 @@ from classifier.text import Document, text_hash
 from tests import factories
 from triage import intake, lifecycle, recovery
 from triage.intake import Result
-from triage.models import Approval, AuditEvent, Decision, DeliveryKey, Prediction, Run, Source, Ticket
+from triage.models import Approval, AuditEvent, Decision, DeliveryKey, Draw, Prediction, Run, Source, Ticket
+from triage.queries import blind
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -181,6 +182,29 @@ def test_a_resolved_ticket_that_is_reopened_goes_to_a_person_as_a_new_occasion(b
     tell(ticket, status=status)
     assert (ticket.status, ticket.occasion) == (T.NEEDS_REVIEW, 2)
     assert "reopened" in ticket.reason
+
+
+@pytest.mark.parametrize(
+    ("ended", "before", "after"),
+    [
+        (timedelta(days=3), Draw.Purpose.NONE, Draw.Purpose.REOPENED),
+        (timedelta(days=31), Draw.Purpose.NONE, Draw.Purpose.NONE),
+        (timedelta(days=3), Draw.Purpose.VERIFY, Draw.Purpose.VERIFY),
+    ],
+)
+def test_a_ticket_that_comes_back_soon_after_its_run_is_always_answered_blind(
+    ended: timedelta, before: str, after: str
+) -> None:
+    ticket = known(T.RESOLVED, itsm_status="solved")
+    Run.objects.filter(pk=run_of(ticket, R.SUCCEEDED).pk).update(finished_at=AT - ended)
+    Draw.objects.update_or_create(
+        ticket=ticket, defaults={"customer": ticket.customer, "cluster": "0" * 64, "purpose": before,
+                                 "probability": 0.25, "drawn_at": AT - ended},
+    )  # fmt: skip
+    tell(ticket, status="open")
+    draw = Draw.objects.get(ticket=ticket)
+    assert (draw.purpose, draw.probability) == (after, 1.0 if after == Draw.Purpose.REOPENED else 0.25)
+    assert bool(blind.sealed([ticket], at=AT)) == (after != Draw.Purpose.NONE)
 
 
 def test_a_resolved_ticket_whose_text_changes_goes_to_a_person() -> None:

@@ -6,11 +6,12 @@ runbook runs is kept until the run has ended.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from classifier.text import Document, text_hash
 from triage import lifecycle
@@ -19,7 +20,7 @@ from triage.intake.plans import supersede, void_plans
 from triage.intake.storms import storm_key
 from triage.itsm.base import REOPENED, IncomingTicket, is_elsewhere, is_own_user, is_settled
 from triage.itsm.payload import AUTHOR_FIELD, GROUP_FIELD
-from triage.models import Customer, Run, Source, Ticket
+from triage.models import Customer, Draw, Run, Source, Ticket
 
 T = Ticket.Status
 ABOUT_TO_ACT = frozenset({T.CLASSIFIED, T.QUEUED, T.LINKED, T.WAITING_APPROVAL})
@@ -31,6 +32,8 @@ COLUMNS = {
 }
 # what a plan for the ticket may rest on besides its text
 GROUNDS = frozenset({"requester", "channel", "actor", "fields", "attachments"})
+WATCHED = timedelta(days=30)
+"""So long after a run a ticket that comes back counts as a word about that run."""
 PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD})
 
 
@@ -216,6 +219,8 @@ def _apply(ticket: Ticket, columns: dict[str, Any], move: Move | None, *, at: da
     if move is None:
         Ticket.objects.filter(pk=ticket.pk).update(**columns)
     else:
+        if ticket.status == T.RESOLVED:
+            _verified(ticket, at=at)
         voided = void_plans(ticket, at=at, reason=move.reason)
         # a voided run never started, but its occasion is used up: one run for each ticket, runbook and occasion
         columns |= {"linked_run": None, "held_by": None, "held_until": None}
@@ -223,6 +228,20 @@ def _apply(ticket: Ticket, columns: dict[str, Any], move: Move | None, *, at: da
         _advance(ticket, move, columns, at=at)
     for column, value in columns.items():
         setattr(ticket, column, value)
+
+
+def _verified(ticket: Ticket, *, at: datetime) -> None:
+    """A ticket that comes back after a run is verified always: what was not drawn before is drawn now, with certainty.
+
+    A purpose of its own, since chance had no part in it: such rows count by themselves and are never mixed with the
+    rest (step P10).
+    """
+    ran = Run.objects.filter(
+        Q(ticket=ticket) | Q(linked_tickets=ticket), status=Run.Status.SUCCEEDED, finished_at__gt=at - WATCHED
+    )
+    if ran.exists():
+        undrawn = Draw.objects.filter(ticket=ticket, purpose=Draw.Purpose.NONE)
+        undrawn.update(purpose=Draw.Purpose.REOPENED, probability=1.0, drawn_at=at)
 
 
 def _advance(ticket: Ticket, move: Move, columns: dict[str, Any], *, at: datetime) -> None:

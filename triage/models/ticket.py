@@ -101,6 +101,7 @@ class DrawPurpose(models.TextChoices):
     NONE = "none", "Not drawn"
     HOLDOUT = "holdout", "Sealed holdout: never automated"
     VERIFY = "verify", "Verified afterwards"
+    REOPENED = "reopened", "Reopened after a run: always verified"
 
 
 class Draw(models.Model):

@@ -13,7 +13,7 @@ from triage.models import AuditEvent, Draw, Person, Review, Ticket
 UNDO = timedelta(seconds=10)
 GRACE = timedelta(seconds=3)  # a click in the last moment has to travel
 REVEALED = "revealed"
-DRAWN = (Draw.Purpose.HOLDOUT, Draw.Purpose.VERIFY)
+DRAWN = (Draw.Purpose.HOLDOUT, Draw.Purpose.VERIFY, Draw.Purpose.REOPENED)
 T = Ticket.Status
 ELSEWHERE = (T.WAITING_APPROVAL, T.QUEUED, T.LINKED, T.RUNNING, T.ANSWERED, T.RESOLVED)
 
