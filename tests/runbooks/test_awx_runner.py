@@ -180,7 +180,7 @@ def test_what_awx_would_drop_or_widen_is_refused_before_the_pre_check(
 
 
 @pytest.mark.parametrize(
-    "value", ["{{ lookup('pipe', 'id') }}", "a{% if x %}", "{# no #}", "$encrypted$", "two\nlines", "tab\there"]
+    "value", ["{{ lookup('pipe', 'id') }}", "a{% if x %}", "{# no #}", "$encrypted$", "two\nlines", "two\u2028lines"]
 )
 def test_no_value_is_ever_a_template_or_a_placeholder(
     book: Runbook, server: Awx, target: dict[str, str], value: str

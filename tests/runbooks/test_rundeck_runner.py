@@ -145,7 +145,7 @@ def test_an_allowed_value_and_a_fixed_node_are_let_through(
     assert run(book, target).status == "succeeded"
 
 
-@pytest.mark.parametrize("value", ["${option.other}", "@option.other@", "a\nb", "a;reboot"])
+@pytest.mark.parametrize("value", ["${option.other}", "@option.other@", "a\nb", "a\u2028b", "a;reboot"])
 def test_no_value_is_put_in_for_another_or_passes_a_pattern(
     book: Runbook, server: Rundeck, target: dict[str, str], value: str
 ) -> None:
