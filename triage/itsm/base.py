@@ -5,6 +5,7 @@ ItsmError
 |- PayloadInvalid     signed, but cannot be used: kept in quarantine with this message
 |- PayloadTooLarge    more than one delivery may hold: 413, nothing is kept
 |- ReadFailed         the ITSM did not say how its ticket stands
+|- PullFailed         the ITSM did not list what changed; `permanent`: somebody has to mend something first
 `- ReplyFailed        the ITSM was not told; `permanent`: trying again cannot help
 """
 
@@ -46,15 +47,31 @@ class ReplyFailed(ItsmError):
         self.permanent = permanent
 
 
+class PullFailed(ItsmError):
+    """No page came. `permanent`: an administrator has to mend something; `retry_after`: seconds the ITSM asks for."""
+
+    def __init__(self, message: str, *, permanent: bool, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
 # What changes a ticket's text, its asker or its parameters; never taken from comments or from our own user.
 CONTENT = frozenset(
-    {"subject", "body", "requester", "channel", "actor", "language", "kind", "created_at", "attachments", "fields"}
+    {
+        *("subject", "body", "requester", "channel", "actor", "language", "kind", "created_at", "attachments"),
+        *("fields", "attached_article"),
+    }
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class IncomingTicket:
-    """A ticket as one message tells it. `stated` names what the message said: the rest leaves a known ticket alone."""
+    """A ticket as one message tells it. `stated` names what the message said: the rest leaves a known ticket alone.
+
+    `author`: who caused the message (whoever changed the ticket last, where a page of `pull` tells it).
+    `attached_article`: key or number of the article that an agent attached in the ITSM, empty where none is.
+    """
 
     external_id: str
     subject: str = ""
@@ -75,6 +92,7 @@ class IncomingTicket:
     group: str = ""
     owner: Mapping[str, str] = field(default_factory=dict)
     author: str = ""
+    attached_article: str = ""
     comment: bool = False
     stated: frozenset[str] = frozenset()
 
@@ -132,8 +150,24 @@ class Seen:
     incoming: IncomingTicket
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some of the tickets that changed, each in full (`stated` names all that the ITSM tells), oldest change first.
+
+    `cursor`: what to ask for next, as text that still means the same after a restart; empty: nothing more.
+    `pause`: seconds that the ITSM wants us to wait before the next page. `raw`: the answer's bytes as they came,
+    which go into the lake. `problems`: records of the page that cannot be used, counted from 1.
+    """
+
+    tickets: tuple[IncomingTicket, ...]
+    cursor: str = ""
+    pause: float = 0.0
+    raw: bytes = b""
+    problems: tuple[BadLine, ...] = ()
+
+
 class Connector(Protocol):
-    """One kind of ITSM: a module of this package with these four functions."""
+    """One kind of ITSM: a module of this package with these five functions."""
 
     def verify(self, *, source: Source, headers: Mapping[str, str], body: bytes) -> str:
         """The message's own key, at most 200 characters; raises SignatureInvalid. Header names are lower case."""
@@ -143,6 +177,9 @@ class Connector(Protocol):
 
     def read(self, source: Source, external_id: str) -> Seen | None:
         """The ticket as the ITSM has it now, None where the source offers no reading; raises ReadFailed."""
+
+    def pull(self, source: Source, *, since: datetime, cursor: str) -> Page:
+        """Tickets changed at or after `since`, page by page; `cursor` is empty for the first. Raises PullFailed."""
 
     def reply(self, source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
         """Tell the ITSM, once for each key however often it is called; one sentence for the history, or ReplyFailed."""

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -11,18 +13,31 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 WHOLE_SECONDS = 20.0
 ANSWER_BYTES = 1024 * 1024
+PAGE_BYTES = 8 * ANSWER_BYTES
+REFUSAL_BYTES = 4096
+LONGEST_WAIT = 24 * 3600.0
 PLACE = "{external_id}"
+SINCE = "{since}"
+CURSOR = "{cursor}"
 # come back later: time-out, conflict, too early, too many
 LATER = frozenset({408, 409, 425, 429})
 
 
 class ExchangeFailed(Exception):
-    """No good answer. `permanent`: the same request will never get one. `status`: of the answer, 0 without one."""
+    """No good answer. `permanent`: the same request will never get one. `status`: of the answer, 0 without one.
 
-    def __init__(self, message: str, *, permanent: bool, status: int = 0) -> None:
+    `retry_after`: seconds that the answer asks to wait, 0 where it does not say. `body`: the first 4 KiB of a refusal,
+    untrusted.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool, status: int = 0, retry_after: float = 0.0, body: bytes = b""
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.status = status
+        self.retry_after = retry_after
+        self.body = body
 
 
 def filled(template: str, external_id: str) -> str:
@@ -36,10 +51,31 @@ def filled(template: str, external_id: str) -> str:
     return template.replace(PLACE, quote(external_id, safe=""))
 
 
+def listing(template: str, *, since: datetime, cursor: str) -> str:
+    """The template with the moment (ISO 8601, UTC) and the cursor quoted into its path or query."""
+    _host(template)
+    before = urlsplit(template)
+    if SINCE not in before.query + before.path or CURSOR not in before.query + before.path:
+        raise ExchangeFailed(
+            f"the address {template!r} needs {SINCE} and {CURSOR}; set https://itsm.example.org/tickets"
+            f"?since={SINCE}&cursor={CURSOR}",
+            permanent=True,
+        )
+    moment = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    filled_in = template.replace(SINCE, quote(moment, safe=""))
+    return filled_in.replace(CURSOR, quote(cursor, safe=""))
+
+
 def exchange(
-    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str], address: str | None = None
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    address: str | None = None,
+    most: int = ANSWER_BYTES,
 ) -> bytes:
-    """The body of a 2xx answer, at most 1 MiB within 20 s; anything else raises ExchangeFailed.
+    """The body of a 2xx answer, at most `most` bytes (1 MiB) within 20 s; anything else raises ExchangeFailed.
 
     `address`: connect to this IP address, whatever the host's name means by now; TLS still asks for the name.
     """
@@ -64,7 +100,7 @@ def exchange(
                 preload_content=False,
             )
             try:
-                received = _bounded(answer, deadline=deadline)
+                received = _bounded(answer, deadline=deadline, most=most)
             finally:
                 answer.close()
         except urllib3.exceptions.LocationParseError as error:
@@ -73,7 +109,7 @@ def exchange(
             raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
     if 200 <= answer.status < 300:
         return received
-    raise _refusal(answer.status, host)
+    raise _refusal(answer.status, host, wait=_wait(answer.headers.get("retry-after", "")), body=received)
 
 
 def _pinned(url: str, address: str | None) -> dict[str, Any]:
@@ -102,25 +138,43 @@ def _host(url: str) -> str:
     return parts.hostname
 
 
-def _refusal(status: int, host: str) -> ExchangeFailed:
+def _wait(told: str) -> float:
+    """Seconds of a Retry-After header, which is a count or a date (RFC 9110, 10.2.3); 0 for neither."""
+    if told.strip().isascii() and told.strip().isdigit():
+        return min(float(told.strip()[:9]), LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(told)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def _refusal(status: int, host: str, *, wait: float, body: bytes) -> ExchangeFailed:
     if 300 <= status < 400:
         return ExchangeFailed(
             f"{host} redirects ({status}), which is not followed; set the final address", permanent=True, status=status
         )
     later = status >= 500 or status in LATER
     hint = "it will be tried again" if later else "check the address, the secret and what the server logged"
-    return ExchangeFailed(f"{host} answered {status}; {hint}", permanent=not later, status=status)
+    return ExchangeFailed(
+        f"{host} answered {status}; {hint}",
+        permanent=not later,
+        status=status,
+        retry_after=wait,
+        body=body[:REFUSAL_BYTES],
+    )
 
 
-def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float) -> bytes:
+def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float, most: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     # read1 gives what is there: read and stream wait until their piece is full, however slowly it drips in
     while piece := answer.read1(64 * 1024, decode_content=False):
         size += len(piece)
         pieces.append(piece)
-        if size > ANSWER_BYTES:
-            raise ExchangeFailed(f"the answer has more than {ANSWER_BYTES} bytes", permanent=True)
+        if size > most:
+            raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True)
         if time.monotonic() > deadline:
             raise ExchangeFailed(f"the answer was not complete after {WHOLE_SECONDS:.0f} s", permanent=False)
     return b"".join(pieces)

@@ -23,6 +23,7 @@ LONGEST = {
     "kind": 40,
     "status": 60,
     "priority": 20,
+    "attached_article": 60,
 }
 GROUP_FIELD = "assignment_group"
 AUTHOR_FIELD = "updated_by"
@@ -184,4 +185,5 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "due_at": _moment,
     "sequence": _sequence,
     "attachments": _attachments,
+    "attached_article": _short,
 }

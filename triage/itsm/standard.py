@@ -1,7 +1,8 @@
 """The `standard` source: Standard Webhooks in both directions, for curl, the demo and senders that people write.
 
 A source's settings: `read_url` (`https://itsm.example.org/tickets/{external_id}`, answers with one standard payload),
-`reply_url` (takes what became of a ticket), `own_user`, `our_groups`, `settled_statuses`.
+`pull_url` (`https://itsm.example.org/tickets?since={since}&cursor={cursor}`, answers with `{"tickets": [...], "next":
+"..."}`), `reply_url` (takes what became of a ticket), `own_user`, `our_groups`, `settled_statuses`.
 """
 
 import base64
@@ -14,13 +15,15 @@ from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
-from triage.itsm import outgoing, payload, strict_json
+from triage.itsm import credentials, outgoing, payload, strict_json
 from triage.itsm.base import (
     BadLine,
     IncomingTicket,
+    Page,
     Parsed,
     PayloadInvalid,
     PayloadTooLarge,
+    PullFailed,
     ReadFailed,
     ReplyFailed,
     Seen,
@@ -114,7 +117,8 @@ def read(source: Source, external_id: str) -> Seen | None:
         return None
     try:
         url = outgoing.filled(str(template), external_id)
-        answer = outgoing.exchange("GET", url, headers=_signed(source, key=f"read_{uuid.uuid4().hex}", body=b""))
+        headers = _signed(source, key=f"read_{uuid.uuid4().hex}", body=b"")
+        answer = credentials.exchange(source, "GET", url, headers=headers)
     except outgoing.ExchangeFailed as error:
         raise ReadFailed(f"ticket {external_id!r} was not read: {error}") from error
     try:
@@ -124,6 +128,52 @@ def read(source: Source, external_id: str) -> Seen | None:
     if incoming.external_id != external_id:
         raise ReadFailed(f"asked for ticket {external_id!r} and got {incoming.external_id!r}; check read_url")
     return seen(source, incoming)
+
+
+def pull(source: Source, *, since: datetime, cursor: str) -> Page:
+    """GET the source's `pull_url`: tickets whose `updated_at` is `since` or later, oldest change first.
+
+    Raises PullFailed. A ticket of the answer that cannot be used is among the page's problems.
+    """
+    template = source.settings.get("pull_url")
+    if not template:
+        raise PullFailed(f"source {source.slug} has no pull_url in its settings; set one", permanent=True)
+    try:
+        url = outgoing.listing(str(template), since=since, cursor=cursor)
+        headers = _signed(source, key=f"pull_{uuid.uuid4().hex}", body=b"")
+        answer = credentials.exchange(source, "GET", url, headers=headers, most=outgoing.PAGE_BYTES)
+    except outgoing.ExchangeFailed as error:
+        raise PullFailed(str(error), permanent=error.permanent, retry_after=error.retry_after) from error
+    try:
+        return _page(answer, at=datetime.now(UTC))
+    except PayloadInvalid as error:
+        raise PullFailed(f"pull_url answered, but {error}", permanent=True) from error
+
+
+def _page(answer: bytes, *, at: datetime) -> Page:
+    told = strict_json.decoded(answer)
+    listed = told.get("tickets") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(listed, list) or len(listed) > BULK_LINES:
+        raise PayloadInvalid(f'it is no {{"tickets": [...], "next": "..."}} with at most {BULK_LINES} tickets')
+    following = told.get("next") or ""
+    if not isinstance(following, str):
+        raise PayloadInvalid("next is no text; send the next page's cursor as a string, or leave it out")
+    tickets: list[IncomingTicket] = []
+    problems: list[BadLine] = []
+    for number, item in enumerate(listed, start=1):
+        try:
+            tickets.append(_listed(item, at=at))
+        except PayloadInvalid as error:
+            problems.append(BadLine(number, str(error)))
+    return Page(tickets=tuple(tickets), cursor=following, raw=answer, problems=tuple(problems))
+
+
+def _listed(item: object, *, at: datetime) -> IncomingTicket:
+    strict_json.check(item)
+    found = payload.ticket(item, at=at)
+    if "updated_at" not in found.stated:
+        raise PayloadInvalid("updated_at is missing; a ticket that is pulled must say when it changed")
+    return found
 
 
 def reply(source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
@@ -139,7 +189,8 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
     message = key if _ID.fullmatch(key) else f"reply_{uuid.uuid5(source.uuid, key).hex}"
     try:
         headers = _signed(source, key=message, body=body)
-        outgoing.exchange("POST", str(url), body=body, headers={**headers, "content-type": "application/json"})
+        headers["content-type"] = "application/json"
+        credentials.exchange(source, "POST", str(url), body=body, headers=headers)
     except outgoing.ExchangeFailed as error:
         raise ReplyFailed(str(error), permanent=error.permanent) from error
     return "Sent to the ITSM."
@@ -147,6 +198,10 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
 
 def _signed(source: Source, *, key: str, body: bytes) -> dict[str, str]:
     found = source.signing_secrets()
+    if not found and source.credentials:
+        return {}
     if not found:
-        raise outgoing.ExchangeFailed(f"source {source.slug} has no secret to sign with; set one", permanent=True)
+        raise outgoing.ExchangeFailed(
+            f"source {source.slug} has neither a secret to sign with nor credentials; set one", permanent=True
+        )
     return signed_headers(found[0], key=key, body=body, at=datetime.now(UTC))

@@ -17,8 +17,15 @@ MAX_DIGITS = 40
 
 def loads(raw: bytes) -> object:
     """The value of one JSON text in UTF-8; raises PayloadInvalid naming what is wrong and how to mend it."""
+    value = decoded(raw)
+    check(value)
+    return value
+
+
+def decoded(raw: bytes) -> object:
+    """The value of a page that lists many records: give each to `check`, so that a bad one never hides the others."""
     try:
-        value = _DECODER.decode(raw.decode())
+        return _DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:
         raise PayloadInvalid(f"byte {error.start} is not UTF-8; send the text encoded in UTF-8") from None
     except json.JSONDecodeError as error:
@@ -27,8 +34,6 @@ def loads(raw: bytes) -> object:
         ) from None
     except RecursionError:
         raise PayloadInvalid(_too_deep()) from None
-    _check(value)
-    return value
 
 
 def shown(text: object) -> str:
@@ -79,8 +84,8 @@ def _too_deep() -> str:
     return f"nested deeper than {MAX_DEPTH} levels; send a flat object"
 
 
-def _check(value: object) -> None:
-    """Walk the value without recursion; the first text or measure beyond the caps ends it."""
+def check(value: object) -> None:
+    """Raise PayloadInvalid at the first text or measure beyond the caps; walks the value without recursion."""
     waiting: list[tuple[object, int]] = [(value, 1)]
     nodes = 0
     while waiting:
