@@ -1,5 +1,6 @@
 """The tables. Each file holds what changes together; status columns are written by `triage.lifecycle` alone."""
 
+from triage.models.answer import KeptAnswer
 from triage.models.article import Article
 from triage.models.audit import AuditEvent
 from triage.models.certificate import Budget, Certificate, Registration
@@ -34,6 +35,7 @@ __all__ = [
     "EventEndpoint",
     "Freeze",
     "Job",
+    "KeptAnswer",
     "Label",
     "Limit",
     "MailChoice",
