@@ -121,14 +121,27 @@ def exchange(
     most: int = outgoing.ANSWER_BYTES,
 ) -> bytes:
     """`outgoing.exchange` with the source's credentials; a token that is refused is fetched anew, once."""
+    return answered(source, method, url, body=body, headers=headers, most=most).body
+
+
+def answered(
+    source: Source,
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    most: int = outgoing.ANSWER_BYTES,
+) -> outgoing.Answer:
+    """`exchange`, with the headers of the answer."""
     mine = authorised(source)
     try:
-        return outgoing.exchange(method, url, body=body, headers={**(headers or {}), **mine}, most=most)
+        return outgoing.answered(method, url, body=body, headers={**(headers or {}), **mine}, most=most)
     except ExchangeFailed as error:
         if error.status != UNAUTHORISED or not _forget(source, mine):
             raise
     again = {**(headers or {}), **authorised(source)}
-    return outgoing.exchange(method, url, body=body, headers=again, most=most)
+    return outgoing.answered(method, url, body=body, headers=again, most=most)
 
 
 def _basic(user: str, password: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -38,6 +39,14 @@ class ExchangeFailed(Exception):
         self.status = status
         self.retry_after = retry_after
         self.body = body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A 2xx answer. `headers`: names in lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 def filled(template: str, external_id: str) -> str:
@@ -79,6 +88,19 @@ def exchange(
 
     `address`: connect to this IP address, whatever the host's name means by now; TLS still asks for the name.
     """
+    return answered(method, url, body=body, headers=headers, address=address, most=most).body
+
+
+def answered(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    address: str | None = None,
+    most: int = ANSWER_BYTES,
+) -> Answer:
+    """`exchange`, with the headers of the answer: where a vendor tells the next page, or how much it still allows."""
     host = _host(url)
     deadline = time.monotonic() + WHOLE_SECONDS
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
@@ -108,7 +130,7 @@ def exchange(
         except urllib3.exceptions.HTTPError as error:
             raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
     if 200 <= answer.status < 300:
-        return received
+        return Answer(received, {name.lower(): value for name, value in answer.headers.items()})
     raise _refusal(answer.status, host, wait=_wait(answer.headers.get("retry-after", "")), body=received)
 
 
