@@ -1,0 +1,123 @@
+"""What the vendors' REST APIs have in common: JSON both ways, the address in the source's settings, and how they refuse.
+
+A source's settings: `api_url` (`https://acme.service-now.com`), the root of the vendor's API without a path.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from triage.itsm import credentials, outgoing, payload, strict_json
+from triage.itsm.base import BadLine, IncomingTicket, Page, PayloadInvalid, PullFailed, ReadFailed, ReplyFailed
+from triage.itsm.outgoing import ExchangeFailed
+from triage.models import Source
+
+NOT_FOUND = 404
+Converter = Callable[[Mapping[str, Any]], Mapping[str, object]]
+
+
+def call(
+    source: Source,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    send: Mapping[str, object] | None = None,
+    most: int = outgoing.PAGE_BYTES,
+) -> bytes:
+    """The bytes of the answer to one request with the source's credentials; raises ExchangeFailed."""
+    root = str(source.settings.get("api_url") or "").rstrip("/")
+    if not root:
+        raise ExchangeFailed(f"source {source.slug} has no api_url in its settings; set one", permanent=True)
+    url = f"{root}{path}" + (f"?{urlencode(query)}" if query else "")
+    headers = {"content-type": "application/json"} if send is not None else {}
+    body = json.dumps(send, ensure_ascii=True).encode() if send is not None else None
+    return credentials.exchange(source, method, url, body=body, headers=headers, most=most)
+
+
+def told(raw: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; a page of HTML in its place (an instance that sleeps) is tried again later."""
+    try:
+        value = strict_json.decoded(raw)
+    except PayloadInvalid as error:
+        raise ExchangeFailed(f"the ITSM answered, but {error}", permanent=False) from error
+    if not isinstance(value, dict):
+        raise ExchangeFailed("the ITSM answered with something else than a JSON object", permanent=False)
+    return value
+
+
+def page(records: Sequence[object], convert: Converter, *, at: datetime, raw: bytes, **page: Any) -> Page:
+    """A page of the records that can be used; the others are its problems, so that a bad one hides nothing."""
+    tickets: list[IncomingTicket] = []
+    problems: list[BadLine] = []
+    for number, record in enumerate(records, start=1):
+        try:
+            tickets.append(ticket(record, convert, at=at))
+        except PayloadInvalid as error:
+            problems.append(BadLine(number, str(error)))
+    return Page(tickets=tuple(tickets), raw=raw, problems=tuple(problems), **page)
+
+
+def ticket(record: object, convert: Converter, *, at: datetime) -> IncomingTicket:
+    """One record of the vendor's as a ticket, under the same caps as any other payload; raises PayloadInvalid."""
+    if not isinstance(record, dict):
+        raise PayloadInvalid("a ticket of the ITSM must be a JSON object")
+    strict_json.check(record)
+    return payload.ticket(convert(record), at=at)
+
+
+def cut(value: object, field: str) -> str | None:
+    """A value as one line that fits the ticket's column; None where there is nothing."""
+    text = " ".join(text_of(value).split())
+    return text[: payload.LONGEST[field]] or None
+
+
+def text_of(value: object) -> str:
+    """A scalar of the vendor's as text; nothing for null and for what is no scalar."""
+    if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
+        return ""
+    return str(value)
+
+
+def whole(value: object) -> int | None:
+    """A count that the vendor sends as a number or as digits."""
+    digits = text_of(value)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+
+
+def mark(key: str) -> str:
+    """What names a message of ours in the ITSM, so that a second try finds it: the same for the same key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:20]
+
+
+@contextmanager
+def reading(external_id: str) -> Iterator[None]:
+    """What goes wrong while a ticket is read, as ReadFailed."""
+    try:
+        yield
+    except ExchangeFailed as error:
+        raise ReadFailed(f"ticket {external_id!r} was not read: {error}") from error
+    except PayloadInvalid as error:
+        raise ReadFailed(f"ticket {external_id!r} was read, but {error}") from error
+
+
+@contextmanager
+def pulling() -> Iterator[None]:
+    """What goes wrong while a page is asked for, as PullFailed."""
+    try:
+        yield
+    except ExchangeFailed as error:
+        raise PullFailed(str(error), permanent=error.permanent, retry_after=error.retry_after) from error
+
+
+@contextmanager
+def replying() -> Iterator[None]:
+    """What goes wrong while the ITSM is told, as ReplyFailed."""
+    try:
+        yield
+    except ExchangeFailed as error:
+        raise ReplyFailed(str(error), permanent=error.permanent) from error
