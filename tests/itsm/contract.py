@@ -277,7 +277,7 @@ class Contract:
     def test_trouble_while_pulling_is_told_apart(self, desk: Desk, source: Source) -> None:
         for trouble, permanent in ((500, False), (503, False), (403, True), (200, False)):
             desk.trouble.clear()
-            desk.babble() if trouble == 200 else desk.refuse(trouble, times=9)  # noqa: PLR2004 - a page of HTML
+            desk.babble() if trouble == 200 else desk.refuse(trouble, times=9)
             with pytest.raises(PullFailed) as failed:
                 self.adapter.pull(source, since=START, cursor="")
             assert failed.value.permanent == permanent, trouble
@@ -292,7 +292,9 @@ class Contract:
         assert [note.public for note in desk.notes(external_id)] == [False, True]
         assert all("Bitte kurz prüfen" in note.text for note in desk.notes(external_id))
         after = self.adapter.read(source, external_id)
-        assert before and after and before.incoming.status == after.incoming.status
+        assert before
+        assert after
+        assert before.incoming.status == after.incoming.status
         assert before.text_hash == after.text_hash
 
     def test_the_same_key_is_told_once(self, desk: Desk, source: Source) -> None:
@@ -358,7 +360,7 @@ def _mutated_text(text: str, chance: random.Random) -> str:
         lambda: text[:place] + odd + text[place:],
         lambda: text[:place],
         lambda: text + odd,
-        lambda: text.swapcase(),
+        text.swapcase,
         lambda: "".join(chance.sample(text, len(text))),
         lambda: "".join(chr(chance.randrange(32, 0x2FF)) for _ in range(chance.randrange(60))),
     )

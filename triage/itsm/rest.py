@@ -1,4 +1,4 @@
-"""What the vendors' REST APIs have in common: JSON both ways, the address in the source's settings, and how they refuse.
+"""What the vendors' REST APIs have in common: JSON both ways, an address in the source's settings, how they refuse.
 
 A source's settings: `api_url` (`https://acme.service-now.com`), the root of the vendor's API without a path.
 """
