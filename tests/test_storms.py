@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from tests import factories
 from tests.runs import ACTOR, Scene
-from triage import automation, execution, storms
+from triage import approvals, automation, execution, storms
 from triage.intake import storm_key
-from triage.models import Decision, Notification, Run, Ticket, Writeback
+from triage.models import Approval, Decision, Mode, Notification, Role, Run, Ticket, Writeback
+from triage.queries import asked as open_requests
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lake")]
 T = Ticket.Status
@@ -121,3 +122,47 @@ def test_a_ticket_that_was_run_for_before_does_not_follow_its_storm(scene: Scene
     factories.run(plans[1][0], scene.target, status=Run.Status.VOID)
     assert len(request_all(scene, plans)) == 1
     assert statuses(plans) == [T.QUEUED, T.CLASSIFIED, T.LINKED]  # the batch hands the second to a person
+
+
+def asked(plans: list[tuple[Ticket, Decision]]) -> None:
+    for ticket, decision in plans:
+        Decision.objects.filter(pk=decision.pk).update(mode=Mode.APPROVE)
+        decision.refresh_from_db()
+        automation.ask(ticket=ticket, decision=decision, people_needed=1, at=timezone.now(), actor=ACTOR)
+
+
+def test_a_storm_asks_once_and_one_yes_answers_all_of_it(scene: Scene) -> None:
+    plans, elsewhere = alerts(scene, 20), alerts(scene, 2, storm_key="6" * 64)
+    asked([*plans, *elsewhere])
+    person = factories.member(scene.customer, Role.APPROVER)
+    assert statuses(plans) == [T.WAITING_APPROVAL] * 20
+    shown = open_requests.leading(Approval.objects.visible_to(person))
+    assert [approval.ticket for approval in shown.order_by("pk")] == [plans[0][0], elsewhere[0][0]]
+    assert Notification.objects.filter(kind="approval_waiting").count() == 2
+    run = automation.grant(shown.order_by("pk")[0], person=person, at=timezone.now())
+    assert run is not None
+    assert statuses(plans) == [T.QUEUED] + [T.LINKED] * 19
+    assert statuses(elsewhere) == [T.WAITING_APPROVAL] * 2
+    late = alerts(scene, 1)
+    asked(late)
+    assert statuses(late) == [T.LINKED], "the word was given for this storm"
+    assert execution.execute(run.pk, at=timezone.now())
+    assert statuses([*plans, *late]) == [T.RESOLVED] * 21
+    assert (Run.objects.count(), scene.effects()) == (1, 1)
+
+
+def test_one_no_answers_the_whole_storm(scene: Scene) -> None:
+    plans = alerts(scene, 3)
+    asked(plans)
+    person = factories.member(scene.customer, Role.APPROVER)
+    approvals.refuse(Approval.objects.earliest("pk"), person=person, reason="planned work", at=timezone.now())
+    assert statuses(plans) == [T.NEEDS_REVIEW] * 3
+    assert set(Approval.objects.values_list("status", "refusal")) == {("refused", "planned work")}
+
+
+def test_what_people_write_is_asked_for_one_by_one(scene: Scene) -> None:
+    plans = alerts(scene, 2, actor=Ticket.Actor.PERSON)
+    asked(plans)
+    assert open_requests.leading(Approval.objects.all()).count() == 2
+    automation.grant(Approval.objects.earliest("pk"), person=factories.person(), at=timezone.now())
+    assert statuses(plans) == [T.QUEUED, T.WAITING_APPROVAL]

@@ -9,11 +9,12 @@ from contextlib import closing
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
 from runbooks.targets import TargetError
-from triage import keys, lifecycle, targets, versions
+from triage import keys, lifecycle, storms, targets, versions
 from triage.models import Approval, Customer, Decision, Person, Review, Target, Ticket
 from triage.permissions import is_requester
 from triage.targets import target_for
@@ -73,7 +74,8 @@ def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime)
             asked_at=at,
             expires_at=at + ASKED_FOR,
         )
-        _tell_approvers(approval, at=at)
+        if not storms.asking_the_same(approval).exists():  # of a storm people hear once
+            _tell_approvers(approval, at=at)
     return approval
 
 
@@ -98,8 +100,10 @@ def _tell_approvers(approval: Approval, *, at: datetime) -> None:
 
 
 def lock(approval: Approval) -> None:
-    """Lock the ticket before its approval: intake locks in the same order."""
-    Ticket.objects.select_for_update().get(pk=approval.ticket_id)
+    """Lock the tickets that an answer moves before their approvals: intake locks in the same order."""
+    alike = storms.asking_the_same(approval).values("ticket")
+    mine = Ticket.objects.filter(Q(pk=approval.ticket_id) | Q(pk__in=alike))
+    list(mine.order_by("pk").select_for_update().values_list("pk"))
 
 
 def grant(approval: Approval, *, person: Person, at: datetime) -> bool:
@@ -134,18 +138,19 @@ def refuse(approval: Approval, *, person: Person, reason: str, at: datetime) -> 
     _check(approval, person=person, at=at)
     with transaction.atomic():
         lock(approval)
+        alike = list(storms.asking_the_same(approval).values_list("pk", flat=True))
         won = lifecycle.advance(
-            Approval.objects.filter(pk=approval.pk, status=Approval.Status.ASKED),
+            Approval.objects.filter(pk__in=[approval.pk, *alike], status=Approval.Status.ASKED),
             to=Approval.Status.REFUSED,
             at=at,
             actor=f"person:{person.pk}",
             reason=reason,
             changes={"answered_at": at, "refusal": reason[:500]},
         )
-        if not won:
+        if approval.pk not in won:
             raise ApprovalRefused("This request was answered meanwhile. Reload the page.")
         lifecycle.advance(
-            Ticket.objects.filter(pk=approval.ticket_id, status=Ticket.Status.WAITING_APPROVAL),
+            Ticket.objects.filter(approvals__in=won, status=Ticket.Status.WAITING_APPROVAL),
             to=Ticket.Status.NEEDS_REVIEW,
             at=at,
             actor=f"person:{person.pk}",

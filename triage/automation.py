@@ -22,6 +22,7 @@ from triage.obstacles import Obstacle
 from triage.targets import directory, object_of, target_for
 
 __all__ = [
+    "ask",
     "directory",
     "forbidden",
     "good_since",
@@ -209,7 +210,39 @@ def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
         )
         if run and run.window_at:  # the yes is good from when the run may start
             Approval.objects.filter(pk=approval.pk).update(expires_at=good_since(run) + approvals.GRANTED_FOR)
+        if run:
+            _answer_alike(approval, run, at=at, actor=f"person:{person.pk}")
         return run
+
+
+def _answer_alike(approval: Approval, run: Run, *, at: datetime, actor: str) -> None:
+    """One word for a storm: its other alerts that wait for the same are linked to the run that was approved."""
+    answered = lifecycle.advance(
+        storms.asking_the_same(approval),
+        to=Approval.Status.VOID,
+        at=at,
+        actor=actor,
+        reason=f"answered with ticket {approval.ticket.external_id}, the same alert",
+        changes={"answered_at": at},
+    )
+    tickets = Ticket.objects.filter(approvals__in=answered, status=Ticket.Status.WAITING_APPROVAL)
+    _link(list(tickets.values_list("pk", flat=True)), run, at=at, actor=actor)
+
+
+def ask(*, ticket: Ticket, decision: Decision, people_needed: int, at: datetime, actor: str) -> Approval | None:
+    """Ask for a person's word; an alert whose storm has been approved for follows that run instead."""
+    runbook = RUNBOOKS[decision.runbook]
+    target = target_for(decision.customer, runbook)
+    if target is not None:
+        works_on = object_of(runbook, parameters=decision.parameters, ticket=ticket)[:200]
+        wanted = Run(
+            customer=decision.customer, runbook=runbook.key, target=target, target_object=works_on, requested_at=at
+        )
+        answer = storms.answering(wanted, ticket=ticket)
+        if answer:
+            _link([ticket.pk], answer, at=at, actor=actor)
+            return None
+    return approvals.ask(ticket=ticket, decision=decision, people_needed=people_needed, at=at)
 
 
 def lock(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Equal alerts: which run answers a storm, and which alerts of a batch are one storm on one thing."""
+"""Equal alerts: which run answers a storm, which alerts of a batch are one storm on one thing, and one word for all."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet
 
 from runbooks.registry import RUNBOOKS
-from triage.models import Decision, Run, Ticket
+from triage.models import Approval, Decision, Run, Ticket
 from triage.targets import object_of
 
 WINDOW = timedelta(minutes=10)
@@ -51,6 +51,16 @@ def of_one_cause(plans: Iterable[tuple[Ticket, Decision]]) -> list[list[tuple[Ti
             key = (ticket.storm_key, runbook.key, works_on)
         groups.setdefault(key, []).append((ticket, decision))
     return list(groups.values())
+
+
+def asking_the_same(approval: Approval) -> QuerySet[Approval]:
+    """Open requests of other alerts of the same storm, for exactly the same: one person's answer serves all."""
+    rows = Approval.objects.of(approval.customer).filter(status=Approval.Status.ASKED, binding=approval.binding)
+    if approval.ticket.actor != Ticket.Actor.MACHINE:
+        return rows.none()
+    return rows.filter(ticket__storm_key=approval.ticket.storm_key, ticket__actor=Ticket.Actor.MACHINE).exclude(
+        pk=approval.pk
+    )
 
 
 def _alike(run: Run, *, ticket: Ticket) -> QuerySet[Run]:

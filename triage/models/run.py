@@ -143,7 +143,10 @@ class Approval(models.Model):
             ),
             models.CheckConstraint(condition=Q(people_needed__in=[1, 2]), name="approval_people_1_or_2"),
         ]
-        indexes = [models.Index(fields=["status", "expires_at"], name="approval_by_status")]
+        indexes = [
+            models.Index(fields=["status", "expires_at"], name="approval_by_status"),
+            models.Index(fields=["binding", "status"], name="approval_by_binding"),
+        ]
 
     def __str__(self) -> str:
         return f"approval of {self.runbook} for {self.ticket_id}"

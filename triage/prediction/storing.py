@@ -11,7 +11,7 @@ from django.db import transaction
 
 from classifier.articles import Placed
 from classifier.estimator import Ranking
-from triage import approvals, automation, lifecycle, routing
+from triage import automation, lifecycle, routing
 from triage.models import Decision, Mode, Prediction, Ticket
 from triage.prediction.claims import Claim
 from triage.prediction.deciding import Outcome
@@ -149,7 +149,8 @@ def _act(outcomes: list[Outcome], decisions: dict[int, Decision], *, at: datetim
         if outcome.routed.mode == Mode.AUTOMATE:
             plans.append((outcome.ticket, decision))
         elif outcome.routed.mode == Mode.APPROVE:
-            approvals.ask(ticket=outcome.ticket, decision=decision, people_needed=outcome.routed.people_needed, at=at)
+            people = outcome.routed.people_needed
+            automation.ask(ticket=outcome.ticket, decision=decision, people_needed=people, at=at, actor=ACTOR)
         else:
             continue
         left.append(outcome.ticket.pk)

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from django.db.models import F, Q, QuerySet
 
-from triage.models import Article, Customer, Person, Prediction, Ticket
-from triage.queries import articles, blind
+from triage.models import Approval, Article, Customer, Person, Prediction, Ticket
+from triage.queries import articles, asked, blind
 from triage.queries.customers import customers_of
 
 T = Ticket.Status
@@ -114,9 +114,10 @@ def following(person: Person, *, filters: Filters, at: datetime, past: Ticket) -
 def counts(person: Person) -> dict[str, int]:
     """How much waits for the person, for the header; each stops at 1,000."""
     rows = Ticket.objects.visible_to(person)
+    waiting = Approval.objects.visible_to(person).filter(status=Approval.Status.ASKED)
     return {
         "queue": rows.filter(status__in=OPEN)[:COUNTED].count(),
-        "approvals": rows.filter(status=T.WAITING_APPROVAL)[:COUNTED].count(),
+        "approvals": asked.leading(waiting)[:COUNTED].count(),
     }
 
 

@@ -10,12 +10,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from runbooks import rehearsal
 from runbooks.registry import RUNBOOKS
-from triage import automation, bell, lifecycle
+from triage import automation, bell, lifecycle, storms
 from triage.approvals import ApprovalRefused, still_bound
 from triage.approvals import refuse as refuse_approval
 from triage.models import Approval, Review
 from triage.permissions import can_review, check_can_answer
-from triage.queries import blind
+from triage.queries import asked, blind
 from triage.queries.log import name_of
 from triage.targets import settings_of, target_for
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
@@ -28,7 +28,8 @@ SHOWN = 100
 def approvals(request: DeskRequest) -> HttpResponse:
     """What waits for a word, first what expires first, and what was answered lately."""
     rows = Approval.objects.visible_to(request.user).select_related("ticket", "customer", "first_person", "decision")
-    waiting = list(rows.filter(status=Approval.Status.ASKED).order_by("expires_at", "pk")[:SHOWN])
+    open_ones = asked.leading(rows.filter(status=Approval.Status.ASKED))
+    waiting = list(open_ones.order_by("expires_at", "pk")[:SHOWN])
     answered = list(rows.exclude(status=Approval.Status.ASKED).order_by("-pk")[:20])
     hidden = blind.sealed([row.ticket for row in (*waiting, *answered)], at=now())
     context = {
@@ -88,6 +89,7 @@ def _context(request: DeskRequest, row: Approval) -> dict[str, object]:
         "not_allowed": _not_allowed(request, row),
         "stale": still_bound(row, at=at) if open_ else None,
         "open": open_,
+        "alike": storms.asking_the_same(row).count() if open_ else 0,
         "sealed": blind.sealed_for(row.ticket, person=request.user, at=at),
         "may_answer_blind": can_review(request.user, row.ticket),
     }
