@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('triage', '0010_pulling'),
+        ('triage', '0011_approval_by_binding'),
     ]
 
     operations = [
