@@ -32,9 +32,10 @@ class Contract:
     kind: ClassVar[str]
 
     @pytest.fixture(scope="class")
-    def running(self) -> Iterator[Desk]:
+    @classmethod
+    def running(cls) -> Iterator[Desk]:
         """One server for all tests of the class."""
-        with serving(self.desk_kind()) as desk:
+        with serving(cls.desk_kind()) as desk:
             yield desk
 
     @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from triage.itsm import standard
+from triage.itsm import servicenow, standard
 from triage.itsm.base import (
     Connector,
     IncomingTicket,
@@ -35,5 +35,6 @@ __all__ = [
 ]
 
 SOURCES: Mapping[str, Connector] = {
+    "servicenow": servicenow,
     "standard": standard,
 }

@@ -28,15 +28,15 @@ def call(
     query: Mapping[str, str] | None = None,
     send: Mapping[str, object] | None = None,
     most: int = outgoing.PAGE_BYTES,
-) -> bytes:
-    """The bytes of the answer to one request with the source's credentials; raises ExchangeFailed."""
+) -> outgoing.Answer:
+    """The answer to one request with the source's credentials; raises ExchangeFailed."""
     root = str(source.settings.get("api_url") or "").rstrip("/")
     if not root:
         raise ExchangeFailed(f"source {source.slug} has no api_url in its settings; set one", permanent=True)
     url = f"{root}{path}" + (f"?{urlencode(query)}" if query else "")
     headers = {"content-type": "application/json"} if send is not None else {}
     body = json.dumps(send, ensure_ascii=True).encode() if send is not None else None
-    return credentials.exchange(source, method, url, body=body, headers=headers, most=most)
+    return credentials.answered(source, method, url, body=body, headers=headers, most=most)
 
 
 def told(raw: bytes) -> dict[str, Any]:
@@ -68,6 +68,12 @@ def ticket(record: object, convert: Converter, *, at: datetime) -> IncomingTicke
         raise PayloadInvalid("a ticket of the ITSM must be a JSON object")
     strict_json.check(record)
     return payload.ticket(convert(record), at=at)
+
+
+def single(content_type: str) -> None:
+    """Raise PayloadInvalid for a bulk delivery: the vendors send one ticket a message."""
+    if content_type != "application/json":
+        raise PayloadInvalid(f"this kind of source takes application/json, not {content_type[:60]}")
 
 
 def cut(value: object, field: str) -> str | None:
