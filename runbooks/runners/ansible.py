@@ -154,6 +154,8 @@ def _prepare(folder: Path, runbook: Runbook, settings: HostSettings, name: str) 
             "name": f"{runbook.title}: {phase.replace('_', '-')}",
             "hosts": "all",
             "gather_facts": False,
+            # A value is an argument as it is, whatever of it looks like a variable or a home folder.
+            "module_defaults": {"ansible.builtin.command": {"expand_argument_vars": False}},
             "environment": {process.MARK: "{{ run_id }}", sweep.MARK: "{{ run_id }}"},
             "tasks": [{"ansible.builtin.import_role": {"name": runbook.key, "tasks_from": phase}}],
         }

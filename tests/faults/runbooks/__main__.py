@@ -1,6 +1,7 @@
 """`python -m tests.faults.runbooks --runs N --json F`: what holds of runbooks whatever dies, doubles, is lost or restored.
 
-Ends with 1 where an effect came twice, something is unresolved, or an unknown outcome is with nobody.
+Ends with 1 where an effect came twice, something is unresolved, an unknown outcome is with nobody, or a hostile value
+did something or arrived as another.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-PARTS = ("crashes", "restore", "endings")
+PARTS = ("crashes", "restore", "endings", "injection")
+
+WANTED_NONE = ("double_effects", "unresolved", "orphans", "canaries", "altered")
 
 
 def _say(text: str) -> None:
@@ -21,9 +24,9 @@ def _say(text: str) -> None:
 
 def part(name: str, *, runs: int, seed: int) -> dict[str, Any]:
     """One part in this process, since each has an installation of its own."""
-    from tests.faults.runbooks import crashes, endings, restore
+    from tests.faults.runbooks import crashes, endings, injection, restore
 
-    run = {"crashes": crashes.run, "restore": restore.run, "endings": endings.run}[name]
+    run = {"crashes": crashes.run, "restore": restore.run, "endings": endings.run, "injection": injection.run}[name]
     with tempfile.TemporaryDirectory(prefix="tri-runbooks-", ignore_cleanup_errors=True) as folder:
         return run(Path(folder), runs=runs, seed=seed, say=_say)
 
@@ -33,10 +36,11 @@ def whole(*, runs: int, seed: int) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for name in PARTS:
         command = [sys.executable, "-m", "tests.faults.runbooks", "--runs", str(runs), "--seed", str(seed)]
+        before = time.monotonic()
         ended = subprocess.run([*command, "--part", name], stdout=subprocess.PIPE, text=True, check=True)
-        found[name] = json.loads(ended.stdout)
+        found[name] = {**json.loads(ended.stdout), "seconds": round(time.monotonic() - before, 1)}
         _say(f"{name}: {ended.stdout.strip()}")
-    crashes, restored, endings = (found[name] for name in PARTS)
+    crashes, restored, endings, injection = (found[name] for name in PARTS)
     return {
         "runs": crashes["runs"],
         "crash_points": len(crashes["killed"]),
@@ -45,6 +49,9 @@ def whole(*, runs: int, seed: int) -> dict[str, Any]:
         "unresolved": crashes["unresolved"] + restored["unresolved"],
         "unknown_to_person": min(crashes["unknown_to_person"], restored["unknown_to_person"]),
         "orphans": endings["orphans"],
+        "payloads": injection["payloads"],
+        "canaries": sum(injection["canaries"].values()),
+        "altered": injection["altered"],
         **found,
     }
 
@@ -66,7 +73,7 @@ def main() -> None:
     print(text)
     if options.json and options.json != "-":
         Path(options.json).write_text(text + "\n", encoding="utf-8")
-    good = not (result["double_effects"] or result["unresolved"] or result["orphans"])
+    good = not any(result[name] for name in WANTED_NONE)
     sys.exit(0 if good and result["unknown_to_person"] == 1 else 1)
 
 

@@ -162,6 +162,16 @@ def test_a_hostile_value_arrives_byte_for_byte_and_starts_nothing(
     assert {path.read_bytes().decode().strip("\n") for path in folder.iterdir()} == {payload.strip("\n")}
 
 
+def test_what_looks_like_a_variable_or_a_home_folder_is_an_argument_as_it_is(write: Write, execute: Execute) -> None:
+    command = "argv: [/usr/bin/python3, -c, 'import sys; print(sys.argv[1])', '{{ parameters.value }}']"
+    tasks = "- ansible.builtin.command:\n    {}\n  register: said\n  changed_when: false\n"
+    told = "- ansible.builtin.set_stats: {data: {said: '{{ said.stdout }}'}}\n"
+    outcome = execute(
+        write(parameters=("host", "value"), pre_check=tasks.format(command) + told), value="~/$PATH ${HOME}"
+    )
+    assert outcome.remembered["said"] == "~/$PATH ${HOME}"
+
+
 @pytest.mark.parametrize("payload", ["nul \0 in it", "half \ud800 a pair"])
 def test_what_no_command_can_take_never_begins(write: Write, execute: Execute, payload: str) -> None:
     outcome = execute(
