@@ -41,7 +41,9 @@ LIMITS: Mapping[str, int] = {"application/json": SINGLE_BYTES, **dict.fromkeys(B
 
 # A full stop in the id would let the signed text `id.timestamp.body` be cut at another place.
 _ID = re.compile(r"[A-Za-z0-9_:+/=-]{1,200}")
-_TIME = re.compile(r"[0-9]{1,12}")
+_TIME = re.compile(r"[1-9][0-9]{0,11}")
+# the package decodes base64 leniently: it skips foreign characters and unused bits, so one signature has many spellings
+_SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|v(?!1,)[0-9]{1,3}[a-z]{0,3},[A-Za-z0-9+/=_-]{1,200}")
 
 
 def new_secret() -> str:
@@ -70,6 +72,8 @@ def verify(*, source: Source, headers: Mapping[str, str], body: bytes) -> str:
         raise SignatureInvalid("webhook-id must be 1 to 200 letters, digits or _:+/=- (no full stop)")
     if not _TIME.fullmatch(headers["webhook-timestamp"]):
         raise SignatureInvalid("webhook-timestamp must be the seconds since 1970 as a whole number")
+    if not all(_SIGNATURE.fullmatch(part) for part in headers["webhook-signature"].strip().split(" ")):
+        raise SignatureInvalid("webhook-signature must be v1, and the 44 characters of a signature in base64")
     said = "no secret is set for this source"
     for secret in source.signing_secrets():
         try:
