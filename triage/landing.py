@@ -9,9 +9,10 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Min, Sum
@@ -144,8 +145,23 @@ def _body(raw: bytes) -> dict[str, str]:
     return {"body_b64": base64.b64encode(raw).decode()}
 
 
+@dataclass(frozen=True)
+class Packed:
+    """One delivery of a pack, as it came."""
+
+    id: UUID
+    received_at: datetime
+    headers: Mapping[str, str]
+    raw: bytes
+
+
 def deliveries_in(packed: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each delivery of a pack: its id and its raw bytes, checked against the digest beside them.
+    """Each delivery of a pack: its id and its raw bytes; raises ValueError as `packed_in` does."""
+    return ((str(one.id), one.raw) for one in packed_in(packed))
+
+
+def packed_in(packed: bytes) -> Iterator[Packed]:
+    """The deliveries of a pack, each checked against the digest beside it.
 
     Raises ValueError naming the line that does not match.
     """
@@ -156,7 +172,7 @@ def deliveries_in(packed: bytes) -> Iterator[tuple[str, bytes]]:
         raw = line["body"].encode() if "body" in line else base64.b64decode(line["body_b64"])
         if hashlib.sha256(raw).hexdigest() != line["sha256"]:
             raise ValueError(f"line {number} of the pack does not match its SHA-256; restore the object")
-        yield line["id"], raw
+        yield Packed(UUID(line["id"]), datetime.fromisoformat(line["received_at"]), line["headers"], raw)
 
 
 def carry_labels(*, at: datetime) -> int:

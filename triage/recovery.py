@@ -8,14 +8,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, python
-from triage import approvals, automation, failover, intake, lifecycle, standing, telling, versions, waiting
+from triage import approvals, automation, failover, intake, lifecycle, pulling, standing, telling, versions, waiting
 from triage.celery import POOLS
 from triage.lake import here
 from triage.lake.errors import LakeError
@@ -29,6 +30,7 @@ from triage.models import (
     Notification,
     Release,
     Run,
+    Source,
     Ticket,
     WorkerBeat,
     Writeback,
@@ -234,6 +236,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
         found.bells.append(("look_elsewhere", ()))
     if telling.due(at=at):
         found.bells.append(("tell_people", ()))
+    found.bells += [("pull_sources", (source,)) for source in pulling.due(at=at)]
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
     jobs = Job.objects.filter(left, kind="train", customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
@@ -285,11 +288,13 @@ def silent_queues(*, at: datetime) -> set[str]:
     proved = set(WorkerBeat.objects.filter(at__gte=at - SILENCE).values_list("name", flat=True))
     # a claim; on one machine the same pool lands
     notes = Writeback.objects.filter(status=Writeback.Status.WAITING, claim_until__gt=at)
-    busy = {
-        "writeback": notes,
-        "landing": notes,
-        "runbooks": Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),
-        "classify": Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),
-        "learning": Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),
+    pulls = Source.objects.filter(pull_claim_until__gt=at)
+    busy: dict[str, tuple[QuerySet[Any], ...]] = {
+        "writeback": (notes, pulls),
+        "landing": (notes, pulls),
+        "runbooks": (Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),),
+        "classify": (Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),),
+        "learning": (Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),),
     }
-    return {queue for queue in POOLS if queue not in proved and not (queue in busy and busy[queue].exists())}
+    at_work = {queue for queue, claims in busy.items() if any(rows.exists() for rows in claims)}
+    return set(POOLS) - proved - at_work

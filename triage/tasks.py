@@ -5,7 +5,7 @@ import os
 from celery import shared_task
 from django.utils import timezone
 
-from triage import bell, execution, intake, landing, learning, prediction, telling, versions, writeback
+from triage import bell, execution, intake, landing, learning, prediction, pulling, telling, versions, writeback
 from triage.environment import environment
 from triage.models import Ticket, WorkerBeat
 
@@ -51,6 +51,19 @@ def write_back() -> None:
 def look_elsewhere() -> None:
     """Ask job systems what they would run now."""
     versions.refresh(at=timezone.now())
+
+
+@shared_task
+def pull_sources(source_id: int) -> None:
+    """Pull what changed in one ITSM; a pass that needs longer goes on with the next message."""
+    pulled = pulling.pull(source_id, at=timezone.now())
+    if pulled is None:
+        return
+    if pulled.waiting:
+        bell.ring_now("classify_waiting")
+    if not (pulled.complete or pulled.failure or pulled.wait):
+        bell.ring_now("pull_sources", source_id)
+    _tell_soon()
 
 
 @shared_task

@@ -3,6 +3,7 @@
 from triage.intake.accepting import Accepted, Told, accept
 from triage.intake.changes import Result, apply_left_waiting, apply_waiting_update
 from triage.intake.owners import map_waiting
+from triage.intake.pages import accept_page, apply_again
 from triage.intake.storms import storm_key
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "Result",
     "Told",
     "accept",
+    "accept_page",
+    "apply_again",
     "apply_left_waiting",
     "apply_waiting_update",
     "map_waiting",

@@ -50,9 +50,17 @@ class Accepted:
     problems: tuple[BadLine, ...] = ()
 
 
+@dataclass(frozen=True)
+class Landed:
+    """Where a message lies in the lake already: it is applied anew, and keeps its name."""
+
+    delivery: uuid.UUID
+    lake_key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message as it came, with what could be read of it."""
+    """A message as it came, with what could be read of it. `pulled`: it tells states, of which equal ones are one."""
 
     source: Source
     key: str
@@ -61,6 +69,8 @@ class Message:
     headers: Mapping[str, str]
     parsed: Parsed
     at: datetime
+    pulled: bool = False
+    landed: Landed | None = None
 
 
 @dataclass
@@ -78,21 +88,30 @@ def accept(
     A redelivery changes nothing. What cannot be read is stored too, in quarantine with the reason. Raises
     PayloadTooLarge, and OperationalError where the database does not answer: then nothing is stored.
     """
-    try:
-        parsed = itsm.SOURCES[source.kind].parse(body=body, content_type=content_type, at=at)
-    except PayloadInvalid as error:
-        parsed = Parsed(problems=(BadLine(0, str(error)),))
-    message = Message(
-        source=source,
-        key=key,
-        body=body,
-        sha256=hashlib.sha256(body).hexdigest(),
-        headers={name: value[:500] for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
-        parsed=parsed,
-        at=at,
+    return store(
+        Message(
+            source=source,
+            key=key,
+            body=body,
+            sha256=hashlib.sha256(body).hexdigest(),
+            headers={name: value[:500] for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+            parsed=parsed_by(source, body=body, content_type=content_type, at=at),
+            at=at,
+        )
     )
-    names = _names_of(message)
-    return _again_after_conflicts(message, names)
+
+
+def parsed_by(source: Source, *, body: bytes, content_type: str, at: datetime) -> Parsed:
+    """What the source's connector reads in a message; one that says nothing usable is a problem of line 0."""
+    try:
+        return itsm.SOURCES[source.kind].parse(body=body, content_type=content_type, at=at)
+    except PayloadInvalid as error:
+        return Parsed(problems=(BadLine(0, str(error)),))
+
+
+def store(message: Message) -> Accepted:
+    """Store a message and what it says of tickets, in one transaction: the one path of all tickets."""
+    return _again_after_conflicts(message, _names_of(message))
 
 
 def _names_of(message: Message) -> list[tuple[str, str]]:
@@ -137,7 +156,7 @@ def _store(message: Message, names: list[tuple[str, str]], *, look: bool) -> Acc
     with transaction.atomic(durable=True):
         if look and (seen := DeliveryKey.objects.filter(source_id=message.source.pk, key=message.key).first()):
             return _seen_before(message, seen)
-        delivery = uuid.UUID(layout.time_ordered_id(message.at))
+        delivery = message.landed.delivery if message.landed else uuid.UUID(layout.time_ordered_id(message.at))
         _remember(message, key=message.key, delivery=delivery)
         tally = _Tally(problems=list(message.parsed.problems))
         _tickets(message, names, tally)
@@ -190,7 +209,9 @@ def _write(message: Message, delivery: uuid.UUID, *, problems: list[BadLine]) ->
         headers=message.headers,
         sha256=message.sha256,
         size=len(message.body),
-        body=message.body,
+        body=None if message.landed else message.body,
+        lake_key=message.landed.lake_key if message.landed else "",
+        landed_at=message.at if message.landed else None,
     )
 
 
@@ -213,7 +234,8 @@ def _tickets(message: Message, names: list[tuple[str, str]], tally: _Tally) -> N
     known |= {ticket.external_id: ticket for ticket in made}
     for line, found in later:
         ticket = known[found.external_id]
-        result = change(ticket, found, source=source, customer=owners.of(found.owner), at=message.at)
+        customer = owners.of(found.owner)
+        result = change(ticket, found, source=source, customer=customer, at=message.at, pulled=message.pulled)
         if result == Result.MISPLACED:
             tally.problems.append(BadLine(line, f"ticket {found.external_id} belongs to another customer"))
         tally.tickets.append(Told(line, found.external_id, result))

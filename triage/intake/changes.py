@@ -58,11 +58,22 @@ class Move:
 
 
 def change(
-    ticket: Ticket, incoming: IncomingTicket, *, source: Source, customer: Customer | None, at: datetime
+    ticket: Ticket,
+    incoming: IncomingTicket,
+    *,
+    source: Source,
+    customer: Customer | None,
+    at: datetime,
+    pulled: bool = False,
 ) -> Result:
-    """Apply a message to a ticket whose row the caller has locked, inside the caller's transaction."""
+    """Apply a message to a ticket whose row the caller has locked, inside the caller's transaction.
+
+    `pulled`: the message tells a state that a webhook may have told before, in other words: an equal one is the same.
+    """
     if _older(incoming, updated_at=ticket.updated_at, sequence=ticket.sequence):
         return Result.OLDER
+    if pulled and not is_news(incoming, ticket):
+        return Result.UNCHANGED
     if customer is not None and ticket.customer_id not in (None, customer.pk):
         return _misplaced(ticket, at=at)
     own = is_own_user(source, incoming.author)
@@ -102,6 +113,21 @@ def apply_left_waiting(*, at: datetime) -> int:
     """Apply changes whose run ended without anybody applying them (the worker died); how many wait for the model."""
     left = Ticket.objects.filter(waiting_update__isnull=False).exclude(status=T.RUNNING).order_by("pk")
     return sum(apply_waiting_update(ticket, at) for ticket in left)
+
+
+def is_news(incoming: IncomingTicket, ticket: Ticket) -> bool:
+    """Whether a pulled state is later than what is known of the ticket, a change that waits for a run included."""
+    known = [(ticket.updated_at, ticket.sequence)]
+    if ticket.waiting_update is not None:
+        waiting = IncomingTicket.from_json(bytes(ticket.waiting_update))
+        known.append((waiting.updated_at, waiting.sequence))
+    return all(_newer(incoming, updated_at=moment, sequence=count) for moment, count in known)
+
+
+def _newer(incoming: IncomingTicket, *, updated_at: datetime, sequence: int | None) -> bool:
+    if incoming.sequence is not None and sequence is not None and incoming.sequence != sequence:
+        return incoming.sequence > sequence
+    return incoming.updated_at > updated_at
 
 
 def _older(incoming: IncomingTicket, *, updated_at: datetime, sequence: int | None) -> bool:

@@ -97,6 +97,12 @@ KINDS: Mapping[str, Kind] = {
         mail=True,
         event="source.signature_refused",
     ),
+    "pull_failing": Kind(
+        words="A source could not be pulled for an hour",
+        audience=Audience.ADMINS,
+        mail=True,
+        event="source.pull_failing",
+    ),
     "writeback_given_up": Kind(
         words="The ITSM could not be told of a ticket",
         audience=Audience.ADMINS,
