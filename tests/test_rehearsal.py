@@ -261,7 +261,7 @@ def test_the_command_shows_it_in_words_and_as_json(scene: Scene, lake: Endpoints
     for words in (
         "a rehearsal: nothing is changed",
         "'ada', requester",
-        "portal, and monitored is needed: enough",
+        "portal, and portal is needed: enough",
         "directory corp, ada",
         "60 runs an hour, 4 at the same moment",
         "does not cover it: No certificate covers this runbook",
