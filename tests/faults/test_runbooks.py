@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_effect_comes_twice_and_no_unknown_outcome_is_with_nobody(tmp_path: Path) -> None:
     report = tmp_path / "faults.json"
