@@ -19,6 +19,7 @@ APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 SETTLERS = frozenset({Role.AGENT, Role.APPROVER, Role.ADMIN})
 STOPPERS = frozenset({Role.AGENT, Role.APPROVER, Role.STEWARD, Role.ADMIN})
 STARTERS = frozenset({Role.ADMIN})
+KEEPERS = frozenset({Role.STEWARD, Role.ADMIN})
 LOG_READERS = frozenset({Role.AUDITOR, Role.STEWARD, Role.ADMIN})
 
 
@@ -112,6 +113,19 @@ def check_can_switch_all(person: Visitor) -> None:
 def can_switch_all(person: Visitor) -> bool:
     """Whether `check_can_switch_all` passes."""
     return _passes(lambda: check_can_switch_all(person))
+
+
+def check_can_write_article(person: Visitor, customer: Customer | None) -> None:
+    """Write or retire an article: stewards and administrators of its customer; shared ones the provider's only."""
+    if customer is not None:
+        _need(person, customer.pk, KEEPERS, "write articles")
+    elif not _provider(person):
+        raise PermissionDenied("Only the provider's administrators write articles that all customers share.")
+
+
+def check_can_publish(person: Visitor, customer: Customer) -> None:
+    """Bring a model release into force, or an earlier one again: model stewards and administrators."""
+    _need(person, customer.pk, KEEPERS, "publish models")
 
 
 def check_can_read_log(person: Visitor) -> None:

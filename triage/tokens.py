@@ -17,6 +17,16 @@ SCOPES: Mapping[str, str] = {
     "approvals:read": "read approvals",
     "approvals:answer": "grant and refuse approvals",
     "runs:read": "read runs",
+    "tickets:read": "read tickets",
+    "predict": "ask what Triage would make of a text",
+    "reviews:read": "read verdicts",
+    "reviews:write": "give verdicts",
+    "articles:read": "read articles",
+    "articles:write": "write and retire articles",
+    "runbooks:read": "read runbooks",
+    "certificates:read": "read certificates",
+    "models:read": "read model releases",
+    "models:publish": "publish model releases and roll back",
 }
 DAYS = (30, 90, 180, 365)
 MOST = 20

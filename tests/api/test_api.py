@@ -1,9 +1,6 @@
 """The API does what the desk does, through the same rules: tokens, scopes, customers apart, sealed tickets sealed."""
 
-import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,51 +8,14 @@ from django.test import Client
 from django.utils import timezone
 
 from tests import factories
+from tests.api.caller import Caller, problem
 from tests.web import scene as scenes
 from tests.web.conftest import client_of
 from triage import tokens
-from triage.api import access
 from triage.environment import environment
 from triage.models import Person, Run, Ticket, Token
 
 pytestmark = pytest.mark.django_db
-ALL = tuple(tokens.SCOPES)
-
-
-@pytest.fixture
-def scene(db: None, tmp_path: Path) -> scenes.Scene:
-    return scenes.build(at=timezone.now(), folder=tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    access.buckets.cache_clear()
-    yield
-    access.buckets.cache_clear()
-
-
-class Caller:
-    """A program with one token."""
-
-    def __init__(self, person: Person, *scopes: str) -> None:
-        self.secret = tokens.issue(person=person, name="test", scopes=scopes or ALL, days="30", at=timezone.now())
-
-    def get(self, path: str) -> Any:
-        return Client().get(f"/api{path}", headers={"Authorization": f"Bearer {self.secret}"})
-
-    def post(self, path: str, body: object = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.secret}"}
-        return Client().post(f"/api{path}", json.dumps(body or {}), content_type="application/json", headers=headers)
-
-
-def problem(answer: Any, status: int) -> str:
-    """The detail of a problem; everything about its form is checked."""
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"] == "application/problem+json"
-    told = answer.json()
-    assert set(told) == {"type", "title", "status", "detail"}
-    assert told["status"] == status
-    return str(told["detail"])
 
 
 def test_an_approval_is_read_and_granted_once(scene: scenes.Scene) -> None:
@@ -106,7 +66,7 @@ def test_nothing_of_another_customer_is_there(scene: scenes.Scene) -> None:
         caller.get(f"/runs/{scene.lost.uuid}"),
     ):
         problem(answer, 404)
-    assert problem(caller.get(f"/runs/?before={scene.lost.uuid}"), 422)
+    assert problem(caller.get("/runs/?cursor=made-up"), 422)
 
 
 def test_sealed_tickets_stay_sealed(scene: scenes.Scene) -> None:
@@ -178,7 +138,7 @@ def test_lists_come_a_page_at_a_time(scene: scenes.Scene) -> None:
     while path:
         page = caller.get(path).json()
         seen += [item["id"] for item in page["items"]]
-        path = f"/runs/?limit=2&before={page['next']}" if page["next"] else ""
+        path = f"/runs/?limit=2&cursor={page['next']}" if page["next"] else ""
     assert len(seen) == len(set(seen)) == 5
     assert caller.get("/runs/?status=unknown").json()["items"][0]["id"] == str(scene.lost.uuid)
     assert problem(caller.get("/runs/?limit=1000"), 422)
@@ -188,9 +148,8 @@ def test_lists_come_a_page_at_a_time(scene: scenes.Scene) -> None:
 def test_it_describes_itself_as_openapi_3_1() -> None:
     told = Client().get("/api/openapi.json").json()
     assert told["openapi"].startswith("3.1")
-    assert set(told["paths"]) == {
-        "/api/approvals/", "/api/approvals/{uuid}", "/api/approvals/{uuid}/grant", "/api/approvals/{uuid}/refuse",
-        "/api/runs/", "/api/runs/{uuid}",
+    assert {path.split("/")[2] for path in told["paths"]} == {
+        "approvals", "articles", "certificates", "models", "predict", "reviews", "runbooks", "runs", "tickets",
     }  # fmt: skip
     for operations in told["paths"].values():
         for operation in operations.values():

@@ -3,6 +3,6 @@
 It shows and does what the desk shows and does, through the same rules, and never more than the token's scopes.
 """
 
-from triage.api.root import api
+from triage.api.root import api, urls
 
-__all__ = ["api"]
+__all__ = ["api", "urls"]

@@ -12,9 +12,13 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from triage.approvals import ApprovalRefused
+from triage.knowledge import ArticleRefused
+from triage.learning import PublishRefused, RollbackRefused
+from triage.review import ReviewRefused
 
 log = logging.getLogger(__name__)
 LONGEST = 300
+KIND = "application/problem+json"
 
 
 class Problem(Schema):
@@ -26,7 +30,9 @@ class Problem(Schema):
     detail: str
 
 
-PROBLEMS: Mapping[int, type[Schema]] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429), Problem)
+PROBLEMS: Mapping[int, type[Schema]] = dict.fromkeys(
+    (400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 428, 429, 500, 503), Problem
+)
 
 
 class Refused(Exception):
@@ -41,8 +47,7 @@ class Refused(Exception):
 def answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """One error."""
     told = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    kind = "application/problem+json"
-    return HttpResponse(json.dumps(told), status=status, content_type=kind, headers=dict(headers or {}))
+    return HttpResponse(json.dumps(told), status=status, content_type=KIND, headers=dict(headers or {}))
 
 
 def register(api: NinjaAPI) -> None:
@@ -51,27 +56,36 @@ def register(api: NinjaAPI) -> None:
     def tell(error: type[Exception], how: Callable[[Any], HttpResponse]) -> None:
         api.add_exception_handler(error, lambda _, exc: how(exc))
 
-    tell(Refused, lambda exc: answer(exc.status, str(exc), exc.headers))
-    tell(ApprovalRefused, lambda exc: answer(409, str(exc)))
+    tell(Refused, refused)
+    for kind in (ApprovalRefused, ReviewRefused, PublishRefused, RollbackRefused):
+        tell(kind, lambda exc: answer(409, str(exc)))
+    tell(ArticleRefused, lambda exc: answer(422, str(exc)))
     tell(PermissionDenied, lambda exc: answer(403, str(exc) or "You may not do this."))
     tell(Http404, lambda _: answer(404, "There is nothing like this, or it is not yours to see."))
     tell(ValidationError, lambda exc: answer(422, _invalid(exc)))
     tell(HttpError, lambda exc: answer(exc.status_code, str(exc)))
-    tell(AuthenticationError, _unknown)
-    api.add_exception_handler(Exception, _broken)
+    tell(AuthenticationError, lambda _: unknown())
+    api.add_exception_handler(Exception, broken)
 
 
-def _unknown(_: AuthenticationError) -> HttpResponse:
+def refused(exc: Refused) -> HttpResponse:
+    """The answer that a refusal stands for."""
+    return answer(exc.status, str(exc), exc.headers)
+
+
+def unknown() -> HttpResponse:
+    """No token that is in force came."""
     said = "Send a token that is in force: Authorization: Bearer triage_..."
     return answer(401, said, {"WWW-Authenticate": 'Bearer realm="triage"'})
+
+
+def broken(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+    """Something of ours failed: the log says what, the answer does not."""
+    log.error("a request to %s failed", request.path, exc_info=error if isinstance(error, Exception) else True)
+    return answer(500, "Something went wrong here, and it was logged. Try again later.")
 
 
 def _invalid(error: ValidationError) -> str:
     """Which field was wrong and how; what was sent is not repeated."""
     said = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors]
     return "; ".join(said)[:LONGEST]
-
-
-def _broken(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
-    log.error("a request to %s failed", request.path, exc_info=error if isinstance(error, Exception) else True)
-    return answer(500, "Something went wrong here, and it was logged. Try again later.")

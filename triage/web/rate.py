@@ -26,3 +26,9 @@ class Buckets:
             allowed = level >= 1.0
             self._levels[source] = (level - 1.0 if allowed else level, now)
         return 0.0 if allowed else (1.0 - level) / per_second
+
+    def left(self, source: int) -> int:
+        """How many it may send at once now."""
+        with self._lock:
+            level, then = self._levels.get(source, (self._per_minute, time.monotonic()))
+        return int(min(self._per_minute, level + (time.monotonic() - then) * self._per_minute / 60.0))
