@@ -49,12 +49,15 @@ FINAL = {
 }
 
 
-class _SwitchedOff(Exception):
-    """A switch was turned off between the start and the action."""
+class _NotBegun(Exception):
+    """The action was stopped at its door: a switch went off, or the lake knows of a start that this database does not.
 
+    The circuit counts what was refused neither way.
+    """
 
-class _StartedBefore(Exception):
-    """The lake says that this run's action was started before, in a life that this database does not know of."""
+    def __init__(self, status: Literal["refused", "unknown"], message: str) -> None:
+        super().__init__(message)
+        self.outcome = Outcome(status, "pre_check", message, phases=(PhaseResult("pre_check", False, message, 0.0),))
 
 
 def execute(run_id: int, *, at: datetime) -> bool:
@@ -106,9 +109,13 @@ def _carry_out(
 
     def begin() -> None:
         if off := obstacles.switched_off(run.customer, runbook):  # the pre-check may have taken a while
-            raise _SwitchedOff(off.reason)
-        if not claims.start(here.store(), _lake_claim(run)):
-            raise _StartedBefore
+            raise _NotBegun("refused", f"{off.reason} Nothing was changed.")
+        try:
+            first = claims.start(here.store(), _lake_claim(run))
+        except LakeError as error:
+            raise _NotBegun("refused", f"The lake does not answer: {error}; nothing was changed.") from error
+        if not first:
+            raise _NotBegun("unknown", STARTED_BEFORE)
 
     try:
         outcome = RUNNERS[runbook.runner](
@@ -122,18 +129,9 @@ def _carry_out(
         )
     except Left:
         return
-    except LakeError as error:
-        outcome = _not_begun("refused", f"The lake does not answer: {error}; nothing was changed.")
-    except _SwitchedOff as error:
-        outcome = _not_begun("refused", f"{error} Nothing was changed.")
-    except _StartedBefore:
-        outcome = _not_begun("unknown", STARTED_BEFORE)
+    except _NotBegun as stopped:
+        outcome = stopped.outcome
     _record_surely(run, outcome)
-
-
-def _not_begun(status: Literal["refused", "unknown"], message: str) -> Outcome:
-    """The action was stopped at its door; the circuit counts what was refused neither way."""
-    return Outcome(status, "pre_check", message, phases=(PhaseResult("pre_check", False, message, 0.0),))
 
 
 def _held(run_id: int, *, at: datetime) -> bool:
