@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from triage.itsm import servicenow, standard
+from triage.itsm import freshservice, servicenow, standard, zendesk
 from triage.itsm.base import (
     Connector,
     IncomingTicket,
@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 SOURCES: Mapping[str, Connector] = {
+    "freshservice": freshservice,
     "servicenow": servicenow,
     "standard": standard,
+    "zendesk": zendesk,
 }
