@@ -50,7 +50,7 @@ def changed(customer: Customer, runbook: Runbook, *, target: Mapping[str, str], 
     RunbookState.objects.filter(pk=state.pk).update(action_version=now, action_version_at=at)
     if now == before:
         return None
-    lifecycle.record(row=state, event="action changed elsewhere", at=at, actor="system:versions", after=now)
+    lifecycle.record(row=state, event="action changed elsewhere", at=at, actor="system:versions", after=now[:16])
     return f"What {runbook.runner} would run has changed since this run was decided: a person confirms the next runs."
 
 

@@ -222,10 +222,12 @@ class Told:
         return ""
 
 
-def unsafe_yaml(value: object) -> str:
-    """Return the value as YAML in which every text, keys apart, carries `!unsafe`.
+def unsafe_yaml(value: Mapping[str, object]) -> str:
+    """Return the table as YAML that as a whole is `!unsafe`: no text in it is read as a template.
 
-    ValueError for a key that is no plain name, and for text that no YAML can hold.
+    Texts are quoted within it and have no tag of their own: to a tagged one Ansible gives the kind that its words look
+    like, so that "007" would be a number and "yes" a truth. ValueError for a key that is no plain name, and for text
+    that no YAML can hold.
     """
     import yaml  # 20 ms, and only runs of Ansible need it
 
@@ -234,10 +236,15 @@ def unsafe_yaml(value: object) -> str:
             return True
 
     def text(dumper: yaml.SafeDumper, data: Text) -> yaml.ScalarNode:
-        return dumper.represent_scalar("!unsafe", str(data), style='"')
+        return dumper.represent_scalar("tag:yaml.org,2002:str", str(data), style='"')
+
+    def whole(dumper: yaml.SafeDumper, data: Whole) -> yaml.MappingNode:
+        return dumper.represent_mapping("!unsafe", dict(data))
 
     Dumper.add_representer(Text, text)
-    return str(yaml.dump(_marked(value), Dumper=Dumper, width=1_000_000, sort_keys=False))
+    Dumper.add_representer(Whole, whole)
+    marked = Whole((key, _marked(inner)) for key, inner in _named(value).items())
+    return str(yaml.dump(marked, Dumper=Dumper, width=1_000_000, sort_keys=False))
 
 
 class Text(str):
@@ -246,12 +253,20 @@ class Text(str):
     __slots__ = ()
 
 
+class Whole(dict[str, object]):
+    """A table in which nothing is a template."""
+
+
+def _named(value: Mapping[str, object]) -> Mapping[str, object]:
+    for key in value:
+        if not re.fullmatch(r"[\w.:/@ +-]{1,200}", str(key)):
+            raise ValueError(f"{str(key)[:100]!r} cannot be a key in a variable")
+    return value
+
+
 def _marked(value: object) -> object:
     if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str) or not re.fullmatch(r"[\w.:/@ +-]{1,200}", key):
-                raise ValueError(f"{str(key)[:100]!r} cannot be a key in a variable")
-        return {key: _marked(inner) for key, inner in value.items()}
+        return {key: _marked(inner) for key, inner in _named(value).items()}
     if isinstance(value, (list, tuple)):
         return [_marked(inner) for inner in value]
     if isinstance(value, str):

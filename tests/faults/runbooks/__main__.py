@@ -15,7 +15,7 @@ from typing import Any
 
 PARTS = ("crashes", "restore", "endings", "injection")
 
-WANTED_NONE = ("double_effects", "unresolved", "orphans", "canaries", "altered")
+WANTED_NONE = ("double_effects", "unresolved", "unknown_though_followed", "orphans", "canaries", "altered")
 
 
 def _say(text: str) -> None:
@@ -48,6 +48,7 @@ def whole(*, runs: int, seed: int) -> dict[str, Any]:
         "double_effects": crashes["double_effects"] + restored["double_effects"],
         "unresolved": crashes["unresolved"] + restored["unresolved"],
         "unknown_to_person": min(crashes["unknown_to_person"], restored["unknown_to_person"]),
+        "unknown_though_followed": crashes["unknown_though_followed"],
         "orphans": endings["orphans"],
         "payloads": injection["payloads"],
         "canaries": sum(injection["canaries"].values()),

@@ -1,6 +1,6 @@
-"""The runbook of the fault runs: it writes one line into a ledger and never looks whether that line is there already.
+"""The runbooks of the fault runs: each writes one line into a ledger and never looks whether that line is there already.
 
-So nothing but the product itself keeps a second effect from happening.
+One in a child process, one as jobs of an AWX. So nothing but the product itself keeps a second effect from happening.
 """
 
 from collections import Counter
@@ -34,6 +34,13 @@ concurrent = 1000000
 circuit_failures = 1000000
 circuit_runs = 1000000
 """
+LAUNCHED = "launch_line"
+JOBS = """
+[awx]
+variables = { line = "line" }
+""" + "".join(
+    f'[awx.{phase}]\ntemplate = "{phase}"\n' for phase in ("pre_check", "action", "post_check", "undo", "undo_check")
+)
 STEPS = '''
 """One line into the ledger."""
 
@@ -63,11 +70,15 @@ def undo_check(context):
 
 
 def write(folder: Path) -> Path:
-    """The runbook's folder, as an operator would keep it."""
+    """The folder of both runbooks, as an operator would keep it."""
     home = folder / "books" / KEY
     home.mkdir(parents=True, mode=0o755)
     (home / "runbook.toml").write_text(DEFINITION, encoding="utf-8")
     (home / "steps.py").write_text(STEPS, encoding="utf-8")
+    other = folder / "books" / LAUNCHED
+    other.mkdir(mode=0o755)
+    text = DEFINITION.replace(f'"{KEY}"', f'"{LAUNCHED}"').replace('"python"', '"awx"').replace('"journal"', '"awx"')
+    (other / "runbook.toml").write_text(text.replace("time_limit = 20", "time_limit = 300") + JOBS, encoding="utf-8")
     return home.parent
 
 

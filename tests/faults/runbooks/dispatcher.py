@@ -1,7 +1,8 @@
 """A dispatcher: takes messages from its input, and carries each out in a forked child that may die on the way.
 
 As a pool of Celery's does, with the start of Python paid once. `python -m tests.faults.runbooks.dispatcher CHILDREN`.
-A message is one line of JSON: {"run": primary key, "crash": point or null}, or {"sweep": seconds ahead, "crash": ...}.
+A message is one line of JSON: {"run": primary key, "crash": point or null, "ahead": seconds, where not at once}, or
+{"sweep": seconds ahead, "crash": ...}.
 Each is answered by one line, the message with `killed`; {"wait": true} is answered when all before it have ended.
 """
 
@@ -24,7 +25,7 @@ def _carry_out(message: dict[str, Any]) -> None:
     if "sweep" in message:
         recovery.sweep(at=timezone.now() + timedelta(seconds=message["sweep"]))
     else:
-        execution.execute(message["run"], at=timezone.now())
+        execution.execute(message["run"], at=timezone.now() + timedelta(seconds=message.get("ahead", 0)))
 
 
 def _child(message: dict[str, Any]) -> int:
@@ -48,9 +49,14 @@ def main(children: int) -> None:
     installation.start_django()
     from django.db import connections
 
-    from tests.faults.runbooks import points
+    from runbooks.runners import exchange, remote
+    from tests.faults.runbooks import points, towers
 
     assert points.POINTS
+    # What is lost here is found at once or never: the same pauses as in earnest, only shorter.
+    exchange.READ_SECONDS = towers.READ_SECONDS
+    remote.FIND_SECONDS, remote.LAUNCH_SECONDS = (0.05, 0.1, 0.2, 0.2), (0.05, 0.1, 0.2, 0.4)
+    remote.POLL_SECONDS = (0.1, 0.2)
     connections.close_all()  # a child must not share a connection with this process
     living: dict[int, dict[str, Any]] = {}
 

@@ -72,12 +72,16 @@ OPTIONS = (
     "_raw_params={x}", "creates=/x {x}", "argv={x}", "--limit=all {number}", "-i /etc/{number}", "--become {x}", "all,* {number}", "all:!{number}",
     "all,*", "~.*{number}", "!{number}", "web[1:3] {x}", "*{number}*", "--version {number}", "\u2212e {x}", "\u2014e {x}", "-", "--", "+x {x}",
 )  # fmt: skip
+KINDS = (
+    "007{number}", "0x1f{number}", "1_0{number}", "1e{number}", "yes", "null", "~", "2026-11-22", "12:30:00", ".inf", "=", "<<", "&", "!", "True",
+)  # fmt: skip
+"""What a document reads as a number, a truth, a day or nothing at all."""
 ODD = (
     "nul \0{x}", "\0", "half \ud800{x}", "\udfff{x}", "\u202e{x}\u2066", "\u200f{x}\u061c", "\x1b]0;{x}\x07", "\x1b[2J{x}", "\x08\x08\x08{x}", "\x7f{x}",
     "\U0001f4a3 {x}", "e\u0301{x}" + "\u0301" * 50, "\U000e0041{x}", "\ufdfa{x}", "{x}\ufffe", "\ue000{x}", " {x} ", "\u3000{x}\u3000", "\t{x}\t",
 )  # fmt: skip
 LATE_SECONDS = 0.5
-FORMS = (*SHELL, *TEMPLATES, *DOCUMENTS, *CLOUD, *QUERIES, *PATHS, *OPTIONS, *ODD)
+FORMS = (*SHELL, *TEMPLATES, *DOCUMENTS, *CLOUD, *QUERIES, *PATHS, *OPTIONS, *KINDS, *ODD)
 LONG = (
     "A" * 30_000 + "$({x})",
     "{{{{ lookup('pipe', '{x}') }}}} " * 300,

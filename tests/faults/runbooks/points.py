@@ -5,12 +5,15 @@ Armed in a forked child only: the functions of the product are wrapped there, an
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from runbooks.runners import awx
+from runbooks.runners.jobs import Seen, State
 from triage import automation, execution, grounds, lifecycle, watching
 from triage.lake import claims
 
@@ -58,6 +61,41 @@ def _phase(name: str) -> None:
     watching.watch = wrapped
 
 
+def _job(*, kept: bool, before: bool = False) -> None:
+    """When it is written down that the action's job is to be launched, or which one it is."""
+    original = watching.watch
+
+    def wrapped(*given: Any, **named: Any) -> Any:
+        watch = original(*given, **named)
+
+        def on_job(text: str) -> None:
+            state = State.of(text)
+            here = state.phase == "action" and bool(state.job) == kept
+            if here and before:
+                _die()
+            watch.on_job(text)
+            if here:
+                _die()
+
+        return replace(watch, on_job=on_job)
+
+    watching.watch = wrapped
+
+
+def _following() -> None:
+    """At the second look at the action's job, whose end nobody has seen yet."""
+    looks: Counter[str] = Counter()
+    original = awx.AwxJobs.look
+
+    def look(self: awx.AwxJobs, job: str) -> Seen:
+        looks[job] += 1
+        if looks[job] == 2:
+            _die()
+        return original(self, job)
+
+    awx.AwxJobs.look = look  # type: ignore[method-assign]  # in this forked child only
+
+
 POINTS: Mapping[str, Callable[[], None]] = {
     "claim not committed": partial(_status, "claimed"),
     "claimed": partial(_after, execution, "_claim"),
@@ -77,6 +115,15 @@ POINTS: Mapping[str, Callable[[], None]] = {
     "before the ticket follows": partial(_before, automation, "settle"),
     "recorded": partial(_after, execution, "_record_surely"),
 }
+JOB_POINTS: Mapping[str, Callable[[], None]] = {
+    "job intended": partial(_job, kept=False),
+    "launched and number not kept": partial(_job, kept=True, before=True),
+    "number kept": partial(_job, kept=True),
+    "while following": _following,
+}
+"""For runs whose phases are jobs elsewhere, each while the action is launched or followed."""
+FOLLOWED = ("number kept", "while following")
+"""After these the job is known, so that any other worker can follow it to its end."""
 SWEEPS: Mapping[str, Callable[[], None]] = {
     "sweep: unknown not committed": partial(_status, "unknown"),
     "sweep: claim not returned": partial(_status, "requested"),
@@ -86,4 +133,4 @@ SWEEPS: Mapping[str, Callable[[], None]] = {
 
 def arm(name: str) -> None:
     """Make this process die there."""
-    {**POINTS, **SWEEPS}[name]()
+    {**POINTS, **JOB_POINTS, **SWEEPS}[name]()

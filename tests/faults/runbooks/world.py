@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +12,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.runbooks import books
+from runbooks import registry
+from tests.faults.runbooks import books, towers
 
 if TYPE_CHECKING:
     from triage.models import Certificate, Customer, Source, Target
 
 CHILDREN = 3
 """Children that one dispatcher has at the same moment."""
+LAUNCHED_SHARE = 4
+"""One of so many runs is jobs of an AWX."""
+TOWER = "tower.jsonl"
 
 
 @dataclass
@@ -30,6 +35,7 @@ class World:
     source: "Source"
     target: "Target"
     certificate: "Certificate"
+    tower: bool = False
     lines: list[str] = field(default_factory=list)
 
     def request(self, count: int) -> list[int]:
@@ -44,16 +50,21 @@ class World:
         from triage.models import Mode, Ticket
 
         made = []
-        for _ in range(count):
+        for number in range(count):
             ticket = factories.ticket(source=self.source, status=Ticket.Status.CLASSIFIED)
             line = f"line of {ticket.external_id}"
+            key = books.LAUNCHED if self.tower and number % LAUNCHED_SHARE == 0 else books.KEY
             factories.decision(
-                ticket, mode=Mode.AUTOMATE, runbook=books.KEY, parameters={"line": line},
+                ticket, mode=Mode.AUTOMATE, runbook=key, parameters={"line": line},
                 certificate=self.certificate, expires_at=timezone.now() + timedelta(days=1),
             )  # fmt: skip
             self.lines.append(line)
             made.append(ticket)
         return made
+
+    def effects(self) -> Counter[str]:
+        """How often each line was written, here or by a job elsewhere."""
+        return books.effects(self.ledger) + towers.effects(self.folder / TOWER)
 
     def again(self, ticket: Any) -> int:
         """Request the run of the ticket's decision in force."""
@@ -69,8 +80,11 @@ class World:
 
 
 @contextmanager
-def installed(folder: Path, *, postgres: bool) -> Iterator[World]:
-    """A whole installation in this folder but for its processes, with the environment of this process changed."""
+def installed(folder: Path, *, postgres: bool, tower: int | None = None) -> Iterator[World]:
+    """A whole installation in this folder but for its processes, with the environment of this process changed.
+
+    tower: the seed of an AWX that a share of the runs is launched in; None for none.
+    """
     from tests import servers
     from triage import installation
 
@@ -88,15 +102,17 @@ def installed(folder: Path, *, postgres: bool) -> Iterator[World]:
         from django.db import connections
 
         try:
-            yield _rows(folder)
+            url = "" if tower is None else stack.enter_context(towers.running(folder / TOWER, seed=tower))
+            yield _rows(folder, url)
         finally:
             connections.close_all()  # PostgreSQL waits for its last visitor
 
 
-def _rows(folder: Path) -> World:
+def _rows(folder: Path, url: str) -> World:
     from django.utils import timezone
 
     from tests import factories, runs
+    from triage import targets, versions
     from triage.models import Certificate, Customer, Mode
 
     ledger = books.ledger(folder)
@@ -104,10 +120,14 @@ def _rows(folder: Path) -> World:
     source = factories.source(customer=customer)
     target = factories.target(customer, key="ledger", kind="journal", settings=json.dumps({"path": str(ledger)}))
     certificate = runs.certificate(customer, at=timezone.now())
-    Certificate.objects.filter(pk=certificate.pk).update(runbooks=[books.KEY])
+    Certificate.objects.filter(pk=certificate.pk).update(runbooks=[books.KEY, books.LAUNCHED])
+    if url:
+        awx = factories.target(customer, key="tower", kind="awx", settings=json.dumps(towers.settings(url)))
+        # What AWX would run is read once before, as the sweeps of a running product do.
+        versions.changed(customer, registry.get(books.LAUNCHED), target=targets.settings_of(awx), at=timezone.now())
     certificate.refresh_from_db()
     assert Customer.objects.filter(pk=customer.pk).exists()
-    return World(folder, ledger, customer, source, target, certificate)
+    return World(folder, ledger, customer, source, target, certificate, tower=bool(url))
 
 
 class Dispatchers:

@@ -4,6 +4,7 @@ A sample is tried in a plain run of the tests; TRIAGE_INJECTIONS=all tries every
 """
 
 import hashlib
+import json
 import os
 import socket
 import threading
@@ -162,14 +163,18 @@ def test_a_hostile_value_arrives_byte_for_byte_and_starts_nothing(
     assert {path.read_bytes().decode().strip("\n") for path in folder.iterdir()} == {payload.strip("\n")}
 
 
-def test_what_looks_like_a_variable_or_a_home_folder_is_an_argument_as_it_is(write: Write, execute: Execute) -> None:
-    command = "argv: [/usr/bin/python3, -c, 'import sys; print(sys.argv[1])', '{{ parameters.value }}']"
-    tasks = "- ansible.builtin.command:\n    {}\n  register: said\n  changed_when: false\n"
-    told = "- ansible.builtin.set_stats: {data: {said: '{{ said.stdout }}'}}\n"
-    outcome = execute(
-        write(parameters=("host", "value"), pre_check=tasks.format(command) + told), value="~/$PATH ${HOME}"
+def test_what_looks_like_a_variable_a_number_or_a_day_is_the_same_text_as_an_argument(
+    write: Write, execute: Execute
+) -> None:
+    given = {"a": "~/$PATH ${HOME}", "b": "007", "c": "yes", "d": "2026-11-22", "e": "*", "f": "null"}
+    program = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    values = ", ".join(f"'{{{{ parameters.{name} }}}}'" for name in given)
+    tasks = f"- ansible.builtin.command:\n    argv: [/usr/bin/python3, -c, '{program}', {values}]\n"
+    tasks += (
+        "  register: said\n  changed_when: false\n- ansible.builtin.set_stats: {data: {said: '{{ said.stdout }}'}}\n"
     )
-    assert outcome.remembered["said"] == "~/$PATH ${HOME}"
+    outcome = execute(write(parameters=("host", *given), pre_check=tasks), **given)
+    assert json.loads(str(outcome.remembered["said"])) == list(given.values()), outcome.output
 
 
 @pytest.mark.parametrize("payload", ["nul \0 in it", "half \ud800 a pair"])
