@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from triage.itsm import freshservice, servicenow, standard, zendesk
+from triage.itsm import freshservice, github, jira, servicenow, standard, zendesk
 from triage.itsm.base import (
     Connector,
     IncomingTicket,
@@ -36,6 +36,8 @@ __all__ = [
 
 SOURCES: Mapping[str, Connector] = {
     "freshservice": freshservice,
+    "github": github,
+    "jira": jira,
     "servicenow": servicenow,
     "standard": standard,
     "zendesk": zendesk,

@@ -1,0 +1,321 @@
+"""The `github` source: issues of GitHub repositories, on github.com and on an Enterprise Server.
+
+A source's settings: `api_url` (`https://api.github.com`, or `https://github.example.org/api/v3`), `repositories`
+(`owner/name`, to pull), `comments` (everybody who sees the repository reads them: `none` as long as nothing is set,
+`replies` for what a person wrote to the requester, `all`), `resolved_label`, `own_user` (login).
+Secrets: those of the webhook. Credentials: bearer (a token that may read and write issues).
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from triage.itsm import hub_signature, outgoing, payload, rest, strict_json
+from triage.itsm.base import IncomingTicket, Page, Parsed, PayloadInvalid, ReadFailed, Seen, seen
+from triage.models import Source
+
+SIGNATURE = "x-hub-signature-256"
+PAGE = 100
+PAGES = 20
+LONGEST_PAUSE = 3600.0
+UNTOLD_PAUSE = 60.0
+_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}(?:#|$))[A-Za-z0-9._-]{1,100}"
+_NAME = re.compile(_REPOSITORY)
+_ID = re.compile(rf"({_REPOSITORY})#([0-9]{{1,12}})")
+_PLACE = re.compile(rf"({_REPOSITORY})\|([0-9TZ:+-]{{20,25}})\|([0-9]{{1,6}})")
+_OVER = frozenset({"deleted", "transferred"})
+
+
+def verify(*, source: Source, headers: Mapping[str, str], body: bytes) -> str:
+    """The digest of the body, once one of the source's secrets has signed it. Raises SignatureInvalid.
+
+    GitHub signs neither a time nor X-GitHub-Delivery, which therefore could be another one on a message that is
+    replayed. A redelivery has the same body, and what happens twice has another `updated_at` in it.
+    """
+    hub_signature.check(secrets=source.signing_secrets(), headers=headers, name=SIGNATURE, body=body)
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def parse(*, body: bytes, content_type: str, at: datetime) -> Parsed:
+    """The issue or comment of an event; pull requests and events of other kinds say nothing of tickets."""
+    rest.single(content_type)
+    told = strict_json.loads(body)
+    if not isinstance(told, dict) or not {"repository", "organization", "zen"} & told.keys():
+        raise PayloadInvalid("this is no event of GitHub; choose application/json as the webhook's content type")
+    issue = told.get("issue")
+    if issue is None or _is_pull_request(issue):
+        return Parsed()
+    action, author = rest.text_of(told.get("action")), _login(told.get("sender"))
+    if "comment" in told:
+        return Parsed(((0, _comment(told, at=at)),)) if action in {"created", "edited"} else Parsed()
+    found = rest.ticket(issue, lambda record: converted(record, author=author), at=at)
+    if action in _OVER:
+        found = replace(found, status="cancelled", updated_at=at)
+    return Parsed(((0, found),))
+
+
+def converted(issue: Mapping[str, Any], *, author: str = "") -> dict[str, object]:
+    """An issue of the API or of an event as a standard payload; raises PayloadInvalid."""
+    repository = _repository(issue)
+    labels = sorted(name for item in _list(issue.get("labels")) if (name := _name(item)))
+    said: dict[str, object] = {
+        "external_id": f"{repository}#{rest.whole(issue.get('number'))}",
+        "subject": issue.get("title"),
+        "body": _without_remarks(body) if isinstance(body := issue.get("body") or "", str) else body,
+        "requester": rest.cut(_login(issue.get("user")), "requester"),
+        "channel": "github",
+        "actor": "machine" if _part(issue, "user").get("type") == "Bot" else "person",
+        "kind": _kind(issue),
+        "status": rest.cut(issue.get("state"), "status"),
+        "due_at": _part(issue, "milestone").get("due_on"),
+        "created_at": issue.get("created_at"),
+        "updated_at": issue.get("updated_at"),
+        "fields": {
+            "project": repository,
+            "organisation": repository.partition("/")[0],
+            "labels": ", ".join(labels)[:1000],
+            "assignees": ", ".join(sorted(_login(item) for item in _list(issue.get("assignees"))))[:500],
+            "state_reason": rest.text_of(issue.get("state_reason")),
+            payload.AUTHOR_FIELD: author,
+        },
+    }
+    return {key: item for key, item in said.items() if item is not None}
+
+
+def read(source: Source, external_id: str) -> Seen | None:
+    """The issue as it stands now; None where the source has no `api_url`. Raises ReadFailed."""
+    if not source.settings.get("api_url"):
+        return None
+    with rest.reading(external_id):
+        record = rest.told(_call(source, "GET", _place_of(external_id)).body)
+        incoming = rest.ticket(record, converted, at=datetime.now(UTC))
+    if incoming.external_id.casefold() != external_id.casefold():
+        raise ReadFailed(f"asked for {external_id!r} and got {incoming.external_id!r}; was the repository renamed?")
+    return seen(source, incoming)
+
+
+def pull(source: Source, *, since: datetime, cursor: str) -> Page:
+    """Issues that changed at or after `since`, one repository after the other, oldest change first; raises PullFailed.
+
+    Each page goes on from the moment of the last issue, and is counted only inside one second, so that an issue which
+    changes meanwhile (it goes to the end of the list) hides no other.
+    """
+    with rest.pulling():
+        repositories = _repositories(source)
+        repository, moment, number = _place(cursor, repositories, since=since)
+        query = {
+            # GitHub calls this `after the given time`: a second earlier, it may mean either
+            "since": _stamp(moment - timedelta(seconds=1)),
+        }
+        query |= {"state": "all", "sort": "updated", "direction": "asc", "per_page": str(PAGE), "page": str(number)}
+        answer = _call(source, "GET", f"/repos/{repository}/issues", query=query)
+        listed = _listed(answer.body)
+        issues = [item for item in listed if not _is_pull_request(item)]
+        page = rest.page(issues, converted, at=datetime.now(UTC), raw=answer.body, pause=_pause(answer.headers))
+        following = ""
+        if _has_next(answer.headers):
+            last = _moment(listed[-1]) if listed else None
+            following = _following(repository, moment, number, last=last)
+        elif repository != repositories[-1]:
+            following = f"{repositories[repositories.index(repository) + 1]}|{_stamp(since)}|1"
+        fresh = tuple(ticket for ticket in page.tickets if ticket.updated_at >= moment)
+        return replace(page, tickets=fresh, cursor=following)
+
+
+def reply(source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
+    """A comment, where the settings allow what everybody can read; `resolve` also closes the issue as completed.
+
+    Once for each key: our mark, which no reader sees, is looked for first. Raises ReplyFailed.
+    """
+    if not source.settings.get("api_url"):
+        return "Recorded here only: the source has no api_url."
+    with rest.replying():
+        place = _place_of(external_id)
+        issue = rest.told(_call(source, "GET", place).body)
+        said = _commented(source, place, key=key, content=content)
+        if what != "resolve":
+            return said
+        if issue.get("state") == "closed":
+            return f"{said} The issue was closed already."
+        if label := rest.text_of(source.settings.get("resolved_label")):
+            _call(source, "POST", f"{place}/labels", send={"labels": [label]})
+        _call(source, "PATCH", place, send={"state": "closed", "state_reason": "completed"})
+        return f"{said} The issue was closed as completed."
+
+
+def _commented(source: Source, place: str, *, key: str, content: Mapping[str, object]) -> str:
+    allowed = source.settings.get("comments")
+    if allowed != "all" and not (allowed == "replies" and content.get("public") is True):
+        return "No comment: everybody could read it, and the setting `comments` of the source does not allow it."
+    mark = f"<!-- triage {rest.mark(f'{source.uuid} {key}')} -->"
+    for number in range(1, PAGES + 1):
+        answer = _call(source, "GET", f"{place}/comments", query={"per_page": str(PAGE), "page": str(number)})
+        if any(mark in rest.text_of(_part({"": item}, "").get("body")) for item in _listed(answer.body)):
+            return "The comment was there already."
+        if not _has_next(answer.headers):
+            break
+    _call(source, "POST", f"{place}/comments", send={"body": f"{_harmless(str(content.get('text') or ''))}\n\n{mark}"})
+    return "A public comment was added."
+
+
+def _harmless(text: str) -> str:
+    """Text that calls nobody, refers to no other issue and holds no HTML: it may repeat a stranger's words."""
+    return re.sub(r"([@#])(?=\w)", "\\1\u200b", text).replace("<", "&lt;")
+
+
+def _comment(told: Mapping[str, Any], *, at: datetime) -> IncomingTicket:
+    comment, issue = _part(told, "comment"), _part(told, "issue")
+    repository = _repository(issue)
+    said = {
+        "external_id": f"{repository}#{rest.whole(issue.get('number'))}",
+        "kind": "comment",
+        "body": comment.get("body") or "",
+        "status": rest.cut(issue.get("state"), "status"),
+        "updated_at": comment.get("updated_at"),
+        "fields": {
+            "project": repository,
+            "organisation": repository.partition("/")[0],
+            "comment_visibility": "public",
+            payload.AUTHOR_FIELD: _login(comment.get("user")),
+        },
+    }
+    return payload.ticket(said, at=at)
+
+
+# the API
+
+
+def _call(
+    source: Source,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    send: Mapping[str, object] | None = None,
+) -> outgoing.Answer:
+    """One request. GitHub refuses with 403 where it only wants us to slow down, and says so in words."""
+    try:
+        return rest.call(source, method, path, query=query, send=send)
+    except outgoing.ExchangeFailed as error:
+        if error.status == 403 and (error.retry_after or b"rate limit" in error.body.lower()):
+            wait = error.retry_after or UNTOLD_PAUSE
+            raise outgoing.ExchangeFailed(
+                "GitHub wants us to slow down (403); it will be tried again",
+                permanent=False,
+                status=error.status,
+                retry_after=wait,
+            ) from error
+        raise
+
+
+def _place_of(external_id: str) -> str:
+    if (found := _ID.fullmatch(external_id)) is None:
+        raise outgoing.ExchangeFailed(f"{external_id!r} names no issue, such as acme/support#12", permanent=True)
+    return f"/repos/{found[1]}/issues/{found[2]}"
+
+
+def _repositories(source: Source) -> list[str]:
+    listed = source.settings.get("repositories")
+    named = listed if isinstance(listed, list) else []
+    if not named or (bad := [name for name in named if not (isinstance(name, str) and _NAME.fullmatch(name))]):
+        shown = strict_json.shown(bad[0]) if named else "an empty list"
+        raise outgoing.ExchangeFailed(f"{shown} in repositories; set names such as acme/support", permanent=True)
+    return [str(name) for name in named]
+
+
+def _place(cursor: str, repositories: list[str], *, since: datetime) -> tuple[str, datetime, int]:
+    if not cursor:
+        return repositories[0], since.astimezone(UTC).replace(microsecond=0), 1
+    found = _PLACE.fullmatch(cursor)
+    if found is None or found[1] not in repositories:
+        raise outgoing.ExchangeFailed("the stored place names no repository of this source", permanent=True)
+    return found[1], datetime.fromisoformat(found[2]), int(found[3])
+
+
+def _following(repository: str, moment: datetime, number: int, *, last: datetime | None) -> str:
+    if last is not None and last > moment:
+        return f"{repository}|{_stamp(last)}|1"
+    return f"{repository}|{_stamp(moment)}|{number + 1}"
+
+
+def _moment(record: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(rest.text_of(_part({"": record}, "").get("updated_at"))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(raw: bytes) -> list[Any]:
+    try:
+        value = strict_json.decoded(raw)
+    except PayloadInvalid as error:
+        raise outgoing.ExchangeFailed(f"GitHub answered, but {error}", permanent=False) from error
+    if not isinstance(value, list):
+        raise outgoing.ExchangeFailed("GitHub answered with no list; check api_url", permanent=False)
+    return value
+
+
+def _has_next(headers: Mapping[str, str]) -> bool:
+    """Whether the Link header (RFC 8288) names a next page; where it leads is not followed, it is asked for anew."""
+    return 'rel="next"' in headers.get("link", "")
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Seconds until the hour's requests are given back, where none is left."""
+    reset = rest.whole(headers.get("x-ratelimit-reset"))
+    if headers.get("x-ratelimit-remaining") != "0" or reset is None:
+        return 0.0
+    return min(max(reset - datetime.now(UTC).timestamp(), 0.0), LONGEST_PAUSE)
+
+
+# the parts of an issue
+
+
+def _repository(issue: Mapping[str, Any]) -> str:
+    name = "/".join(rest.text_of(issue.get("repository_url")).rsplit("/", 2)[-2:])
+    if not _NAME.fullmatch(name) or rest.whole(issue.get("number")) is None:
+        raise PayloadInvalid("the issue names no repository and number; let GitHub post the event as it is")
+    return name
+
+
+def _without_remarks(text: str) -> str:
+    """Without what templates of issues say to the writer alone; each remark is looked for once."""
+    pieces: list[str] = []
+    position = 0
+    while (start := text.find("<!--", position)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        pieces.append(text[position:start])
+        position = end + 3
+    return "".join([*pieces, text[position:]])
+
+
+def _kind(issue: Mapping[str, Any]) -> str:
+    name = rest.cut(_part(issue, "type").get("name"), "kind") or "issue"
+    return "issue" if name.casefold() in payload.COMMENT_KINDS else name.casefold()
+
+
+def _is_pull_request(issue: object) -> bool:
+    return isinstance(issue, dict) and issue.get("pull_request") is not None
+
+
+def _login(person: object) -> str:
+    return rest.text_of(person.get("login")) if isinstance(person, dict) else ""
+
+
+def _name(item: object) -> str:
+    return rest.text_of(item.get("name")) if isinstance(item, dict) else rest.text_of(item)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
