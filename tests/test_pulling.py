@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
-from tests import factories
+from tests import factories, past, trained
 from tests.itsm.fakes import standard as fake
-from triage import intake, pulling, recovery
+from triage import doctor, intake, pulling, recovery, tasks
 from triage.itsm.base import Page
-from triage.models import Delivery, Notification, Source, Ticket
+from triage.models import Decision, Delivery, Notification, Source, Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MINUTE = timedelta(minutes=1)
@@ -230,3 +231,37 @@ def _page(source: Source) -> Page:
     from triage.itsm import SOURCES
 
     return SOURCES[source.kind].pull(source, since=now() - timedelta(hours=1), cursor="")
+
+
+def test_a_pull_alone_brings_a_ticket_from_an_empty_installation_to_a_decision(peer: fake.Itsm) -> None:
+    customer = factories.customer()
+    for label in past.PROBLEMS:
+        factories.article(key=label)
+    trained.release(customer)
+    source = connected(peer, customer=customer)
+    subject, body = past.tickets(1, seed=9)[0][0]
+    peer.put("INC1", at=now() - MINUTE, subject=subject, body=body)
+    assert ("pull_sources", (source.pk,)) in recovery.sweep(at=now()).bells
+    tasks.pull_sources(source.pk)
+    tasks.classify_waiting()
+    ticket = Ticket.objects.get()
+    assert ticket.status not in {"received", "classified"}
+    assert Decision.objects.get().ticket == ticket
+
+
+def test_a_source_without_secrets_refuses_webhooks_and_the_doctor_calls_it_pull_only(peer: fake.Itsm) -> None:
+    source = connected(peer)
+    answer = Client().post(f"/webhooks/{source.slug}/", data=b"{}", content_type="application/json")
+    assert (answer.status_code, "only pulled" in answer.json()["error"]) == (401, True)
+    assert not Notification.objects.exists(), "nobody has to compare secrets that do not exist"
+    peer.put("INC1", at=now() - MINUTE)
+    pull(source)
+    assert f"{source.slug}: pull only, until " in doctor._sources()
+
+
+def test_the_doctor_says_which_source_is_not_pulled_and_which_brings_nothing(peer: fake.Itsm) -> None:
+    failing, idle = connected(peer), connected(peer, pull_every=None)
+    peer.refuse.append((503, {}))
+    pull(failing)
+    with pytest.raises(doctor.Bad, match=f"{failing.slug} is not pulled .*503.*{idle.slug} brings no tickets"):
+        doctor._sources()

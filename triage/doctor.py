@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
             ("models", _models),
             ("certificates", _certificates),
             ("workers", _workers),
+            ("sources", _sources),
             ("targets", _targets),
             ("runbooks", _runbooks),
             ("mail", _mail),
@@ -191,6 +192,24 @@ def _endpoints() -> str:
         raise Bad(f"{named} UTC: look at them on /admin/triage/eventendpoint/")
     off = EventEndpoint.objects.filter(enabled=False).count()
     return f"{EventEndpoint.objects.filter(enabled=True).count()} in use, {off} switched off"
+
+
+def _sources() -> str:
+    from triage.models import Source
+
+    said, amiss = [], []
+    for source in Source.objects.filter(enabled=True).order_by("slug"):
+        signed, pulled = bool(source.signing_secrets()), source.pull_every is not None
+        if pulled and source.pull_failure:
+            amiss.append(f"{source.slug} is not pulled ({source.pull_failures} times in a row): {source.pull_failure}")
+        elif not (signed or pulled):
+            amiss.append(f"{source.slug} brings no tickets: set a signing secret, or pull_every to pull it")
+        until = f"{source.pulled_until:%Y-%m-%d %H:%M} UTC" if source.pulled_until else "not yet"
+        ways = {(True, False): "webhooks only", (True, True): f"webhooks and pull, until {until}"}
+        said.append(f"{source.slug}: {ways.get((signed, pulled), f'pull only, until {until}')}")
+    if amiss:
+        raise Bad("; ".join(amiss))
+    return "; ".join(said) or "none set up"
 
 
 def _targets() -> str:

@@ -6,6 +6,7 @@ Rows with a status are not here: `triage.lifecycle` alone changes those, and the
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
@@ -15,6 +16,7 @@ from triage import bell, intake, targets
 from triage.admin import restraints, telling
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm
+from triage.itsm import credentials
 from triage.models import Article, Customer, Membership, Person, Source, SourceMapping, Target
 
 __all__ = ["LoggedAdmin", "restraints", "telling"]
@@ -24,14 +26,32 @@ admin.site.index_title = "Settings"
 
 
 class SourceForm(SecretForm):
-    """A source; its signing secrets are write-only."""
+    """A source; its signing secrets and the credentials for its API are write-only."""
 
     secret_column = "secrets"  # noqa: S105 - a column's name
+    new_credentials = forms.CharField(
+        required=False, help_text=credentials.KINDS, widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"})
+    )
 
     class Meta:
         model = Source
-        fields = ("slug", "kind", "name", "customer", "settings", "assurance", "enabled")
+        fields = ("slug", "kind", "name", "customer", "settings", "assurance", "pull_every", "enabled")
         help_texts = {"assurance": 'By channel: {"portal": "portal", "mail": "mail", "monitoring": "monitored"}'}
+
+    def clean_new_credentials(self) -> str:
+        """Refuse credentials that could not work, without repeating any of them."""
+        entered = str(self.cleaned_data["new_credentials"] or "")
+        try:
+            if entered:
+                credentials.read(entered)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+        return entered
+
+    def save(self, commit: bool = True) -> Any:
+        """Take over new credentials, if any were entered."""
+        self.instance.credentials = self.cleaned_data.get("new_credentials") or self.instance.credentials
+        return super().save(commit=commit)
 
 
 class TargetForm(SecretForm):
@@ -97,7 +117,7 @@ class SourceAdmin(LoggedAdmin):
     form = SourceForm
     inlines = (MappingInline,)
     list_display = ("name", "slug", "kind", "customer", "enabled")
-    readonly_fields = ("uuid", "created_at")
+    readonly_fields = ("uuid", "created_at", "pulled_until", "pull_failure")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Tickets that waited for an owner go to the customers that the source and its mappings name now."""

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from classifier.text import Document, text_hash
-from triage import lifecycle
+from triage import lifecycle, review
 from triage.intake.owners import ACTOR, Owners, give
 from triage.intake.plans import supersede, void_plans
 from triage.intake.storms import storm_key
@@ -86,6 +86,7 @@ def change(
     move = None if own else _move(ticket, incoming, columns, source=source)
     newest = {"updated_at": incoming.updated_at, "sequence": _later(incoming.sequence, ticket.sequence)}
     _apply(ticket, {**columns, **newest}, move, at=at)
+    learn_attached(ticket, incoming, source=source, at=at)
     return Result.UPDATED if columns or move or given else Result.UNCHANGED
 
 
@@ -113,6 +114,12 @@ def apply_left_waiting(*, at: datetime) -> int:
     """Apply changes whose run ended without anybody applying them (the worker died); how many wait for the model."""
     left = Ticket.objects.filter(waiting_update__isnull=False).exclude(status=T.RUNNING).order_by("pk")
     return sum(apply_waiting_update(ticket, at) for ticket in left)
+
+
+def learn_attached(ticket: Ticket, incoming: IncomingTicket, *, source: Source, at: datetime) -> None:
+    """What an agent attached in the ITSM counts once the ticket is finished there; never what our own user attached."""
+    if "attached_article" in incoming.stated and incoming.attached_article and is_settled(source, ticket.itsm_status):
+        review.take_over(ticket, key=incoming.attached_article, at=at)
 
 
 def is_news(incoming: IncomingTicket, ticket: Ticket) -> bool:

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from triage import lifecycle
+from triage.intake.changes import learn_attached
 from triage.intake.owners import ACTOR, Owners, drawn
-from triage.itsm.base import IncomingTicket, is_elsewhere, is_settled
+from triage.itsm.base import IncomingTicket, is_elsewhere, is_own_user, is_settled
 from triage.models import AuditEvent, Draw, Source, Ticket
 
 BATCH = 500
@@ -39,6 +40,9 @@ def create(
     )
     Draw.objects.bulk_create([drawn(ticket) for ticket in tickets if ticket.customer_id], batch_size=BATCH)
     _withdraw(tickets, source=source, at=at)
+    for ticket, (incoming, _) in zip(tickets, found, strict=True):
+        told = incoming.without_content() if is_own_user(source, incoming.author) else incoming
+        learn_attached(ticket, told, source=source, at=at)
     return tickets
 
 

@@ -3,6 +3,7 @@
 A verdict writes the Review, the Label, the ticket's new status and what the ITSM is to be told in one transaction.
 """
 
+from triage.review.attached import take_over
 from triage.review.holding import hold, release
 from triage.review.refused import ReviewRefused
 from triage.review.settling import reveal, settle_unknown
@@ -21,5 +22,6 @@ __all__ = [
     "switch_all",
     "switch_automation",
     "switch_runbook",
+    "take_over",
     "undo",
 ]

@@ -63,6 +63,8 @@ def _accept(request: HttpRequest, *, slug: str, at: datetime) -> intake.Accepted
     source = Source.objects.select_related("customer").filter(slug=slug, enabled=True).first()
     if source is None or source.kind not in itsm.SOURCES:
         raise Refused(404, "there is no such source; check the address")
+    if source.pull_every is not None and not source.signing_secrets():
+        raise Refused(401, "this source is only pulled and takes no webhooks; set a signing secret to let it call")
     content_type = _content_type(request)
     body = _body(request, limit=LIMITS[content_type])
     headers = {name.lower(): value for name, value in request.headers.items()}

@@ -1,0 +1,81 @@
+"""What an agent attached to a ticket in the ITSM is a verdict too: its article teaches, with its provenance.
+
+Never where an answer has to be blind, where a run of ours ended the ticket, or where a person has answered here.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Q
+
+from triage import lifecycle
+from triage.models import Article, Draw, Label, Prediction, Review, Run, Ticket
+from triage.queries.blind import DRAWN
+from triage.queries.queue import language_of
+
+ITSM = "itsm"
+ACTOR = "system:itsm"
+OURS: Sequence[str] = (Run.Status.STARTING, Run.Status.SUCCEEDED, Run.Status.UNKNOWN)
+
+
+def take_over(ticket: Ticket, *, key: str, at: datetime) -> Review | None:
+    """The Review and Label of the article that a resolved ticket carries in the ITSM; in the caller's transaction.
+
+    None where nothing may or need be recorded. Another article than before withdraws what was recorded then.
+    """
+    customer, article = ticket.customer, _known(ticket, key)
+    if customer is None or article is None or _not_wanted(ticket):
+        return None
+    before = Review.objects.filter(ticket=ticket, undone_at__isnull=True, provenance=ITSM)
+    label = article.translation_group
+    if before.filter(article=label, text_hash=ticket.text_hash).exists():
+        return None
+    _withdraw([review.pk for review in before], at=at)
+    review = Review.objects.create(
+        customer=customer,
+        ticket=ticket,
+        person=None,
+        verdict=Review.Verdict.ARTICLE,
+        article=label,
+        provenance=ITSM,
+        text_hash=ticket.text_hash,
+        decided_at=at,
+    )
+    found = Prediction.objects.filter(ticket_id=ticket.pk, text_hash=ticket.text_hash).order_by("-pk").first()
+    Label.objects.create(
+        customer=customer,
+        ticket=ticket,
+        review=review,
+        subject=ticket.subject,
+        body=ticket.body,
+        language=language_of(ticket, found)[:16],
+        article=label,
+        provenance=ITSM,
+        made_at=at,
+    )
+    lifecycle.record(row=ticket, event="verdict", at=at, actor=ACTOR, after=review.verdict, reason=str(article))
+    return review
+
+
+def _known(ticket: Ticket, key: str) -> Article | None:
+    """The article of that key that the customer is offered; the customer's own before the provider's."""
+    if ticket.customer_id is None or not key.strip():
+        return None
+    rows = Article.objects.filter(Q(customer_id=ticket.customer_id) | Q(customer__isnull=True), retired_at__isnull=True)
+    rows = rows.filter(key__iexact=key.strip())
+    return rows.filter(customer__isnull=False).first() or rows.first()
+
+
+def _not_wanted(ticket: Ticket) -> bool:
+    """A draw is answered blind or not at all: a verdict from elsewhere would break its seal."""
+    if Draw.objects.filter(ticket=ticket, purpose__in=DRAWN).exists():
+        return True
+    if Run.objects.filter(Q(ticket=ticket) | Q(linked_tickets=ticket), status__in=OURS).exists():
+        return True
+    said = Review.objects.filter(ticket=ticket, text_hash=ticket.text_hash, undone_at__isnull=True)
+    return said.exclude(provenance=ITSM).exists()
+
+
+def _withdraw(reviews: list[int], *, at: datetime) -> None:
+    Review.objects.filter(pk__in=reviews).update(undone_at=at)
+    Label.objects.filter(review__in=reviews).update(withdrawn_at=at, landed_at=None)
