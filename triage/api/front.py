@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
@@ -53,6 +53,28 @@ def front(view: View) -> View:
         return finished(request, response)
 
     return passed
+
+
+def plain(*, kinds: tuple[str, ...]) -> Callable[[View], View]:
+    """The front for a view that is no operation of the API: the same checks and the same errors."""
+
+    def wrapped(view: View) -> View:
+        @wraps(view)
+        def passed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                check(request, kinds=kinds, most=MOST_BYTES)
+                response = view(request, *args, **kwargs)
+            except Refused as refused:
+                response = problems.refused(refused)
+            except Http404:
+                response = problems.answer(404, "There is nothing like this, or it is not yours to see.")
+            except Exception as error:  # noqa: BLE001 - as above
+                response = problems.broken(request, error)
+            return finished(request, response)
+
+        return passed
+
+    return wrapped
 
 
 def check(request: HttpRequest, *, kinds: tuple[str, ...], most: int) -> None:

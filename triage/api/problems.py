@@ -19,6 +19,8 @@ from triage.review import ReviewRefused
 log = logging.getLogger(__name__)
 LONGEST = 300
 KIND = "application/problem+json"
+SEND_TOKEN = "Send a token that is in force: Authorization: Bearer triage_..."  # noqa: S105 - a sentence
+BEARER = 'Bearer realm="triage"'
 
 
 class Problem(Schema):
@@ -75,8 +77,7 @@ def refused(exc: Refused) -> HttpResponse:
 
 def unknown() -> HttpResponse:
     """No token that is in force came."""
-    said = "Send a token that is in force: Authorization: Bearer triage_..."
-    return answer(401, said, {"WWW-Authenticate": 'Bearer realm="triage"'})
+    return answer(401, SEND_TOKEN, {"WWW-Authenticate": BEARER})
 
 
 def broken(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:

@@ -84,6 +84,6 @@ def _tickets(customer: Customer, source: Source | None, questions: Sequence[Ques
             received_at=at,
             changed_at=at,
         )
-        Ticket._meta.get_field("draw").set_cached_value(ticket, None)  # type: ignore[union-attr]  # undrawn, not looked up
+        Ticket._meta.get_field("draw").set_cached_value(ticket, None)  # undrawn, and not looked up
         made.append(ticket)
     return made
