@@ -19,7 +19,7 @@ class TestFreshservice(Contract):
 
     adapter = freshservice
     desk_kind = Freshservice
-    kind: ClassVar = "freshservice"
+    kind: ClassVar[str] = "freshservice"
     oldest_first = False
     signs_the_body = False
 

@@ -12,7 +12,7 @@ class TestServiceNow(Contract):
 
     adapter = servicenow
     desk_kind = ServiceNow
-    kind: ClassVar = "servicenow"
+    kind: ClassVar[str] = "servicenow"
 
     def signed_headers(self, headers: dict[str, str]) -> list[str]:
         return list(headers)

@@ -18,7 +18,7 @@ class TestZendesk(Contract):
 
     adapter = zendesk
     desk_kind = Zendesk
-    kind: ClassVar = "zendesk"
+    kind: ClassVar[str] = "zendesk"
 
     def signed_headers(self, headers: dict[str, str]) -> list[str]:
         return [name for name in headers if name != zendesk.INVOCATION]  # Zendesk does not sign the invocation's id

@@ -170,7 +170,8 @@ def _ticket(source: Source, external_id: str) -> dict[str, Any]:
 def pull(source: Source, *, since: datetime, cursor: str) -> Page:
     """Tickets changed at or after `since`, oldest ticket first; raises PullFailed.
 
-    Freshservice sorts by creation only. A ticket that changes meanwhile joins the list and moves none off it. The cursor is the page's number.
+    Freshservice sorts by creation only. A ticket that changes meanwhile joins the list and moves none off it. The
+    cursor is the page's number.
     """
     if cursor and not _PAGE.fullmatch(cursor):
         cursor = ""
