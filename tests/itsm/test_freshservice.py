@@ -9,19 +9,20 @@ import pytest
 
 from tests.itsm.contract import START, Contract
 from tests.itsm.fakes.freshservice import Freshservice
-from tests.itsm.fakes.server import serving
+from tests.itsm.fakes.server import Desk, serving
 from triage.itsm import PayloadInvalid, PullFailed, SignatureInvalid, freshservice
+from triage.itsm.base import Connector
 from triage.models import Source
 
 
 class TestFreshservice(Contract):
     """Freshservice keeps the contract, but lists tickets by their creation and signs no body."""
 
-    adapter = freshservice
-    desk_kind = Freshservice
+    adapter: ClassVar[Connector] = freshservice
+    desk_kind: ClassVar[type[Desk]] = Freshservice
     kind: ClassVar[str] = "freshservice"
-    oldest_first = False
-    signs_the_body = False
+    oldest_first: ClassVar = False
+    signs_the_body: ClassVar = False
 
     def signed_headers(self, headers: dict[str, str]) -> list[str]:
         return list(headers)

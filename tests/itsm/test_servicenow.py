@@ -7,17 +7,18 @@ from typing import ClassVar
 import pytest
 
 from tests.itsm.contract import START, Contract
-from tests.itsm.fakes.server import serving
+from tests.itsm.fakes.server import Desk, serving
 from tests.itsm.fakes.servicenow import ServiceNow
 from triage.itsm import IncomingTicket, servicenow
+from triage.itsm.base import Connector
 from triage.models import Source
 
 
 class TestServiceNow(Contract):
     """ServiceNow keeps the contract."""
 
-    adapter = servicenow
-    desk_kind = ServiceNow
+    adapter: ClassVar[Connector] = servicenow
+    desk_kind: ClassVar[type[Desk]] = ServiceNow
     kind: ClassVar[str] = "servicenow"
 
     def signed_headers(self, headers: dict[str, str]) -> list[str]:
@@ -37,7 +38,8 @@ def source(desk: ServiceNow) -> Source:
 
 
 def everything(source: Source) -> list[IncomingTicket]:
-    found, cursor = [], ""
+    found: list[IncomingTicket] = []
+    cursor = ""
     for _ in range(20):
         page = servicenow.pull(source, since=START, cursor=cursor)
         found += page.tickets

@@ -10,14 +10,15 @@ from tests.itsm.contract import START, Contract
 from tests.itsm.fakes.server import Desk, serving
 from tests.itsm.fakes.zendesk import Zendesk
 from triage.itsm import PayloadInvalid, PullFailed, ReplyFailed, SignatureInvalid, zendesk
+from triage.itsm.base import Connector
 from triage.models import Source
 
 
 class TestZendesk(Contract):
     """Zendesk keeps the contract."""
 
-    adapter = zendesk
-    desk_kind = Zendesk
+    adapter: ClassVar[Connector] = zendesk
+    desk_kind: ClassVar[type[Desk]] = Zendesk
     kind: ClassVar[str] = "zendesk"
 
     def signed_headers(self, headers: dict[str, str]) -> list[str]:
