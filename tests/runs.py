@@ -29,6 +29,16 @@ class Scene:
                 Account("b.boss", "B Boss", "b@example.org", locked=True, lock_reason=reason, privileged=True),
                 Account("d.held", "D Held", "d@example.org", locked=True, lock_reason=LOCKED_FOR_SECURITY),
                 Account("c.locked", "C Locked", "c@example.org", locked=True, lock_reason=reason),
+                *(
+                    Account(
+                        f"limit{number}",
+                        f"Limit {number}",
+                        f"limit{number}@example.org",
+                        locked=True,
+                        lock_reason=reason,
+                    )
+                    for number in range(4)
+                ),
             ],
         )
         self.customer = factories.customer(mode=Mode.AUTOMATE)

@@ -108,7 +108,11 @@ def _carry_out(
     """Hand the run to its runner and record how it ended; nothing where another worker goes on with it."""
 
     def begin() -> None:
-        if off := obstacles.switched_off(run.customer, runbook):  # the pre-check may have taken a while
+        try:  # the pre-check may have taken a while
+            off = watching.surely(lambda: obstacles.switched_off(run.customer, runbook))
+        except (OperationalError, InterfaceError) as error:
+            raise _NotBegun("refused", f"The database does not answer: {error}; nothing was changed.") from error
+        if off:
             raise _NotBegun("refused", f"{off.reason} Nothing was changed.")
         try:
             first = claims.start(here.store(), _lake_claim(run))

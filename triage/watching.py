@@ -5,7 +5,9 @@ Each method is one short transaction of its own, called from the loop that follo
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -14,6 +16,7 @@ from triage import lifecycle
 from triage.environment import environment
 from triage.models import Person, Run, RunPiece
 
+Done = TypeVar("Done")
 STOPPED = "it was ended by {person}"
 
 
@@ -36,25 +39,35 @@ def watch(run: Run, *, on_start: Callable[[], None], renewed: bool) -> Watch:
     renew_at = timezone.now() + length / 3
 
     def on_phase(phase: str) -> None:
-        Run.objects.filter(claim).update(phase=phase)
+        surely(lambda: Run.objects.filter(claim).update(phase=phase))
 
     def on_output(text: str) -> None:
-        RunPiece.objects.create(run=run, at=timezone.now(), text=text)
+        surely(lambda: RunPiece.objects.create(run=run, at=timezone.now(), text=text))
 
     def on_job(job: str) -> None:
-        if not Run.objects.filter(claim).update(job=job, **(_until(length) if renewed else {})):
+        if not surely(lambda: Run.objects.filter(claim).update(job=job, **(_until(length) if renewed else {}))):
             raise Left(f"another worker goes on with run {run.uuid}")
 
     def stop() -> str:
         nonlocal renew_at
         if renewed and timezone.now() > renew_at:
             renew_at = timezone.now() + length / 3
-            if not Run.objects.filter(claim).update(**_until(length)):
+            if not surely(lambda: Run.objects.filter(claim).update(**_until(length))):
                 raise Left(f"another worker goes on with run {run.uuid}")
-        asked = Run.objects.filter(claim, stop_asked_at__isnull=False).select_related("stop_asked_by").first()
+        stopped = Run.objects.filter(claim, stop_asked_at__isnull=False).select_related("stop_asked_by")
+        asked = surely(stopped.first)
         return STOPPED.format(person=asked.stop_asked_by) if asked else ""
 
     return Watch(on_start=on_start, on_phase=on_phase, on_output=on_output, on_job=on_job, stop=stop)
+
+
+def surely(act: Callable[[], Done]) -> Done:
+    """Do it, and once more on a fresh connection where the database had gone away: it may have been restarted."""
+    try:
+        return act()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return act()
 
 
 def ask_to_stop(run: Run, *, person: Person, at: datetime) -> None:

@@ -59,7 +59,7 @@ def test_only_the_customers_own_tickets_and_the_articles_offered_to_it() -> None
 
 def test_drawn_and_held_out_texts_are_left_alone() -> None:
     customer = factories.customer()
-    tickets = sent(customer, free(6))
+    tickets = sent(customer, free(8))
     for ticket, purpose in zip(tickets, (*Draw.Purpose, *Draw.Purpose), strict=True):
         factories.draw(ticket, purpose=purpose)
     undrawn = {ticket.body for ticket in tickets if ticket.draw.purpose == Draw.Purpose.NONE}

@@ -126,7 +126,7 @@ def test_what_cannot_be_used_is_said_with_how_to_mend_it(tmp_path: Path, directo
         create(directory_path, [])
     with pytest.raises(TargetError, match="contradict"):
         create(tmp_path / "twice.sqlite", [Account("a.b", "A B", "a@b.c"), Account("A.B", "A B", "a2@b.c")])
-    with pytest.raises(TargetError, match=r"no target kind 'ldap'; there is directory, host, journal"):
+    with pytest.raises(TargetError, match=r"no target kind 'ldap'; there is awx, directory, host"):
         connect("ldap", {})
     (tmp_path / "text").write_text("this is no database, however long the text may be" * 50, encoding="utf-8")
     with pytest.raises(TargetError, match="cannot be opened"):

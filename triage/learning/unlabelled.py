@@ -36,7 +36,7 @@ def unlabelled_of(customer: Customer) -> Unlabelled:
     """
     found = (
         Ticket.objects.of(customer)
-        .exclude(draw__purpose__in=[Draw.Purpose.HOLDOUT, Draw.Purpose.VERIFY])
+        .exclude(draw__purpose__in=[Draw.Purpose.HOLDOUT, Draw.Purpose.VERIFY, Draw.Purpose.REOPENED])
         .alias(length=Length("subject") + Length("body"))
         .filter(length__gt=0, length__lte=READ)
         .order_by("-received_at", "-pk")
