@@ -128,6 +128,7 @@ Run.objects.filter(pk__in=begun).update(status="succeeded", started_at=None, fin
 RunbookState.objects.all().delete()
 
 # the database drops every connection while the runbook acts
+effects = scene.effects()
 busy = sqlite3.connect(scene.path, isolation_level=None, check_same_thread=False)
 busy.execute("BEGIN EXCLUSIVE")
 run = scene.request()
@@ -142,7 +143,7 @@ failed += at_once(lambda: execution.execute(run.pk, at=timezone.now()), restart)
 connections.close_all()
 run.refresh_from_db()
 told["after_restart"] = run.status
-told["effects"] = scene.effects()
+told["effects"] = scene.effects() - effects
 recovery.sweep(at=timezone.now())
 told["failed"] = failed
 print(json.dumps(told))
