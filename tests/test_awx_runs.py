@@ -60,6 +60,10 @@ def test_the_doctor_and_a_rehearsal_reach_it(server: Awx, lake: Endpoints, tmp_p
     assert told.exit_code == 0, told.output
     assert "yes: The pre-check found nothing against it." in told.output
     assert [job.phase_of for job in server.jobs] == ["pre_check"]
+    assert "would: Nothing was launched; the action would be a job of awx." in told.output
+    assert '"job template": 42' in told.output
+    assert '"user_name": "j.smith"' in told.output
+    assert TOKEN not in told.output
     ticket.refresh_from_db()
     assert ticket.status == Ticket.Status.CLASSIFIED
 

@@ -17,7 +17,7 @@ from django.db.models import Q
 from runbooks import dates, mentions, parameters, rehearsal
 from runbooks.base import ASSURANCES, Assurance, Parameter, Runbook, assurance_reaches
 from runbooks.parameters import Extraction
-from runbooks.rehearsal import Rehearsed
+from runbooks.rehearsal import Foreseen, Rehearsed
 from runbooks.rules import names_of, short
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
@@ -70,7 +70,10 @@ class Decided:
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """Everything about one runbook for one ticket now. pre_check: None where it could not be run."""
+    """Everything about one runbook for one ticket now. pre_check: None where it could not be run.
+
+    action: what it would do; None where the pre-check says no, or where nobody can say.
+    """
 
     ticket: Ticket
     runbook: Runbook
@@ -81,6 +84,7 @@ class Rehearsal:
     obstacles: tuple[str, ...]
     decided: Decided
     pre_check: Rehearsed | None
+    action: Foreseen | None
 
     @property
     def assured(self) -> bool:
@@ -110,7 +114,10 @@ def ticket_called(name: str, *, customer: str | None) -> Ticket:
 
 
 def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> Rehearsal:
-    """Look at everything that would be looked at, and run the pre-check. NotRehearsed for a ticket that is sealed."""
+    """Look at everything that would be looked at, run the pre-check, and see what the action would do.
+
+    NotRehearsed for a ticket that is sealed.
+    """
     if ticket.customer is None:
         raise NotRehearsed("This ticket belongs to no customer yet.")
     if blind.sealed([ticket], at=at):
@@ -124,10 +131,12 @@ def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> R
     except (TargetError, sqlite3.Error) as error:
         raise NotRehearsed(f"The {runbook.target_kind} cannot be read: {error}") from error
     obstacles = [*([trouble] if trouble else []), *_obstacles(ticket, runbook, target, extraction, at=at)]
-    checked = None
+    checked, foreseen = None, None
     if extraction.complete and target is not None and not trouble:
         settings = targets.settings_of(target)
         checked = rehearsal.pre_check(runbook, parameters=extraction.values, target=settings)
+        if checked.passed:
+            foreseen = rehearsal.action(runbook, parameters=extraction.values, target=settings)
     return Rehearsal(
         ticket=ticket,
         runbook=runbook,
@@ -138,6 +147,7 @@ def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> R
         obstacles=tuple(obstacles),
         decided=_decided(ticket, ticket.customer, runbook, at=at),
         pre_check=checked,
+        action=foreseen,
     )
 
 
@@ -288,4 +298,5 @@ def as_dict(done: Rehearsal) -> dict[str, Any]:
         "certificate": {"covers": done.decided.covered, "reason": done.decided.why},
         "decision": {"mode": done.decided.mode or None, "reason": done.decided.reason},
         "pre_check": None if done.pre_check is None else vars(done.pre_check),
+        "action": None if done.action is None else vars(done.action),
     }

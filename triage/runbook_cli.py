@@ -101,7 +101,11 @@ def list_all(json_file: str | None) -> None:
 @click.option("--dry-run", is_flag=True, default=True, help="the only mode; a run is ordered on the desk")
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
 def try_one(key: str, ticket: str, customer: str | None, dry_run: bool, json_file: str | None) -> None:
-    """Show what would happen if the runbook KEY were run for a ticket now. Only its pre-check is run."""
+    """Show what would happen if the runbook KEY were run for a ticket now, as far as that can be known.
+
+    Only its pre-check is run. An Ansible action is tried with --check --diff; of a job elsewhere it is said what would
+    be sent to launch it.
+    """
     from runbooks import registry
     from triage import installation
 
@@ -147,6 +151,11 @@ def _lines(done: "Rehearsal") -> Iterable[str]:
         yield f"  {'pre-check':14} was not run: {'the target is missing' if done.complete else 'a value is missing'}"
     else:
         yield f"  {'pre-check':14} {'yes' if done.pre_check.passed else 'no'}: {done.pre_check.message}"
+    if done.action is not None:
+        yield f"  {'action':14} {'would' if done.action.known else 'cannot be foreseen'}: {done.action.message}"
+        for line in done.action.output.splitlines():
+            # A host writes what it likes, and a terminal acts on more than text.
+            yield f"    {''.join(c if c.isprintable() else '?' for c in line)}"
 
 
 def _with_articles(found: "list[Checked]", customer: str | None) -> "tuple[list[Checked], str]":

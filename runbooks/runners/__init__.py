@@ -13,7 +13,18 @@ from runbooks.runners.job_settings import AwxSettings, RundeckSettings
 from runbooks.runners.ssm_sources import DocumentPhases
 from runbooks.watch import QUIET, Watch
 
-__all__ = ["LOOKS", "RESUMABLE", "RUNNERS", "SETTINGS", "TARGET_KINDS", "VERSIONS", "Outcome", "Runner", "Version"]
+__all__ = [
+    "LOOKS",
+    "PLANS",
+    "RESUMABLE",
+    "RUNNERS",
+    "SETTINGS",
+    "TARGET_KINDS",
+    "VERSIONS",
+    "Outcome",
+    "Runner",
+    "Version",
+]
 
 
 class Runner(Protocol):
@@ -75,6 +86,19 @@ class Version(Protocol):
 
 VERSIONS: Mapping[str, Version] = {"awx": awx.version, "rundeck": rundeck.version, "ssm": ssm.version}
 """By runner: the version of an action that this installation does not hold. A change of it is a changed action."""
+
+
+class Plan(Protocol):
+    """What a runner whose action lies elsewhere says of one run before it is one."""
+
+    def __call__(
+        self, runbook: Runbook, *, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str
+    ) -> dict[str, object]:
+        """Return what would be sent to launch the action; nothing is launched. TargetError where it would not be."""
+
+
+PLANS: Mapping[str, Plan] = {"awx": awx.plan, "rundeck": rundeck.plan, "ssm": ssm.plan}
+"""By runner: what launching the action would send, field by field."""
 
 LOOKS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     "awx": awx.look,

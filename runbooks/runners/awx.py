@@ -90,6 +90,16 @@ def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(["awx", system.inventory, told], sort_keys=True).encode()).hexdigest()
 
 
+def plan(
+    runbook: Runbook, *, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str
+) -> dict[str, object]:
+    """What would be launched for the action, as `runbooks.runners.PLANS` asks."""
+    try:
+        return AwxJobs(runbook, parameters=parameters, target=target, run_id=run_id).planned("action")
+    except (RemoteError, Denied, LaunchRefused, ValueError) as error:
+        raise TargetError(f"the action would not be launched: {error}") from error
+
+
 def look(target: Mapping[str, str]) -> str:
     """Say what there is, as `runbooks.runners.LOOKS` asks."""
     system = job_systems.awx(target)
@@ -135,6 +145,11 @@ class AwxJobs:
         if wrong:
             raise self._ended(job, wrong)
         return job
+
+    def planned(self, phase: str) -> dict[str, object]:
+        """What `launch` would send for the phase, after the same looks."""
+        template, body = self._templates.prepared(phase, self._wanted(phase))
+        return {"job template": template, **body}
 
     def find(self, phase: str) -> list[str]:
         """See `Jobs.find`: AWX refuses to filter by variables, so the template's jobs of the last day are read."""

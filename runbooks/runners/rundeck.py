@@ -85,6 +85,16 @@ def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(["rundeck", system.project, told], sort_keys=True).encode()).hexdigest()
 
 
+def plan(
+    runbook: Runbook, *, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str
+) -> dict[str, object]:
+    """What would be run for the action, as `runbooks.runners.PLANS` asks."""
+    try:
+        return RundeckJobs(runbook, parameters=parameters, target=target, run_id=run_id).planned("action")
+    except (RemoteError, Denied, LaunchRefused, ValueError) as error:
+        raise TargetError(f"the action would not be launched: {error}") from error
+
+
 def look(target: Mapping[str, str]) -> str:
     """Say what there is, as `runbooks.runners.LOOKS` asks."""
     system = job_systems.rundeck(target)
@@ -133,6 +143,11 @@ class RundeckJobs:
         if wrong := wanted.differences(answer, self._project):
             raise self._ended(str(job), wrong)
         return str(job)
+
+    def planned(self, phase: str) -> dict[str, object]:
+        """What `launch` would send for the phase, after the same looks."""
+        wanted = self._wanted(phase)
+        return {"job": wanted.job, **self._definitions.prepared(wanted)}
 
     def find(self, phase: str) -> list[str]:
         """See `Jobs.find`: Rundeck has no filter on options, so the job's executions of the last day are read."""

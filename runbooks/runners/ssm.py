@@ -55,15 +55,31 @@ def execute(
         raise ValueError("handed: Automation documents are given nothing")
     clean = cleaner(target)
     try:
-        settings = accounts.parse(target)
-        given = {name: str(value) for name, value in values.typed(runbook, parameters).items()}
-        hosts = [parameter.name for parameter in runbook.parameters if parameter.kind == "host"]
-        given |= {name: settings.instance(given[name]) for name in hosts if name in given}
-        client = Client(settings, f"triage-{run_id}")
-        executions = Executions(client, _phases(runbook), settings, given, run_id=run_id, runbook=runbook.key, job=job)
+        executions = _executions(runbook, parameters, target, run_id, job=job)
     except (values.ParameterError, TargetError, ValueError) as error:
         return remote.not_led(job, str(error), clean)
     return remote.lead(runbook, executions, job=job, clean=clean, watch=watch, time_limit=time_limit)
+
+
+def _executions(
+    runbook: Runbook, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str, *, job: str = ""
+) -> Executions:
+    settings = accounts.parse(target)
+    given = {name: str(value) for name, value in values.typed(runbook, parameters).items()}
+    hosts = [parameter.name for parameter in runbook.parameters if parameter.kind == "host"]
+    given |= {name: settings.instance(given[name]) for name in hosts if name in given}
+    client = Client(settings, f"triage-{run_id}")
+    return Executions(client, _phases(runbook), settings, given, run_id=run_id, runbook=runbook.key, job=job)
+
+
+def plan(
+    runbook: Runbook, *, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str
+) -> dict[str, object]:
+    """What would be started for the action, as `runbooks.runners.PLANS` asks."""
+    try:
+        return _executions(runbook, parameters, target, run_id).planned("action")
+    except (RemoteError, LaunchRefused, ValueError) as error:
+        raise TargetError(f"the action would not be started: {error}") from error
 
 
 def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:

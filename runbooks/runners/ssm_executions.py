@@ -84,6 +84,11 @@ class Executions:
             self._read = True
         return self._started(self._request(phase))
 
+    def planned(self, phase: str) -> dict[str, object]:
+        """What `launch` would send for the phase, after the same look at its document."""
+        self._vetted(phase, self._phases[phase])
+        return self._request(phase)
+
     def find(self, phase: str) -> list[str]:
         """The executions of the phase's document that carry the tags of this run and phase."""
         document = self._phases[phase]
