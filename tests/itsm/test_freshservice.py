@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -89,6 +89,19 @@ def test_the_accounts_limit_is_left_to_its_other_programs(desk: Freshservice, so
     with pytest.raises(PullFailed) as slow:
         freshservice.pull(source, since=START, cursor="3")
     assert (slow.value.permanent, slow.value.retry_after) == (False, 41.0)
+
+
+def test_what_changes_while_pages_are_read_does_not_carry_the_mark_past_what_was_not_seen(
+    desk: Freshservice, source: Source
+) -> None:
+    ids = [desk.add(subject="a", body="b", changed=START) for _ in range(desk.page_size + 2)]
+    first = freshservice.pull(source, since=START, cursor="")
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    desk.edit(ids[0], changed=later)  # was on the first page
+    desk.edit(ids[-1], changed=later + timedelta(seconds=1))
+    rest = freshservice.pull(source, since=START, cursor=first.cursor)
+    assert {ticket.updated_at for ticket in (*first.tickets, *rest.tickets)} == {START}
+    assert len(rest.tickets) == 1
 
 
 def test_fields_that_an_account_wants_are_filled_only_where_nobody_did(desk: Freshservice, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -53,6 +54,17 @@ def test_incidents_tasks_and_requests_are_pulled_one_table_after_the_other(desk:
     for table in ("sc_req_item", "incident", "sc_task"):
         kinds[desk.add(subject="a", body="b", changed=START, sys_class_name=table)] = table
     assert [kinds[ticket.external_id] for ticket in everything(source)] == ["incident", "sc_task", "sc_req_item"]
+
+
+def test_a_change_made_while_tables_are_read_does_not_carry_the_mark_past_what_was_not_seen(
+    desk: ServiceNow, source: Source
+) -> None:
+    desk.add(subject="a", body="b", changed=START)
+    task = desk.add(subject="a", body="b", changed=START, sys_class_name="sc_task")
+    first = servicenow.pull(source, since=START, cursor="")
+    desk.edit(task, changed=datetime.now(UTC) + timedelta(seconds=2))
+    assert len(first.tickets) == 1
+    assert servicenow.pull(source, since=START, cursor=first.cursor).tickets == ()
 
 
 def test_a_request_is_read_from_its_own_table(desk: ServiceNow, source: Source) -> None:

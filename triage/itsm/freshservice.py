@@ -170,18 +170,20 @@ def _ticket(source: Source, external_id: str) -> dict[str, Any]:
 def pull(source: Source, *, since: datetime, cursor: str) -> Page:
     """Tickets changed at or after `since`, oldest ticket first; raises PullFailed.
 
-    Freshservice sorts by creation only. A ticket that changes meanwhile joins the list and moves none off it. The
-    cursor is the page's number.
+    Freshservice sorts by creation only. A ticket that changes meanwhile joins the list and moves none off it, and
+    what changed since the pass began is left to the next. The cursor is `page|second when the pass began`.
     """
-    if cursor and not _PAGE.fullmatch(cursor):
-        cursor = ""
+    at = datetime.now(UTC)
+    number, began = (*cursor.split("|"), "")[:2]
+    number = number if _PAGE.fullmatch(number) else "1"
+    until = rest.begun(began, at=at)
     query = {
         "updated_since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "order_type": "asc",
         "include": "requester,department",
         "workspace_id": str(source.settings.get("workspace_id") or 0),
         "per_page": str(PAGE),
-        "page": cursor or "1",
+        "page": number,
     }
     with rest.pulling():
         answer = rest.call(source, "GET", "/api/v2/tickets", query=query)
@@ -190,9 +192,10 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
             raise ExchangeFailed("Freshservice answered without tickets", permanent=False)
         more = 'rel="next"' in answer.headers.get("link", "")
         records = [_whole(source, ticket) for ticket in tickets]
-        following = str(int(cursor or "1") + 1) if more else ""
+        following = f"{int(number) + 1}|{until.timestamp():.0f}" if more else ""
         pause = _pause(answer.headers) if more else 0.0
-        return rest.page(records, converted, at=datetime.now(UTC), raw=answer.body, cursor=following, pause=pause)
+        raw = answer.body
+        return rest.page(records, converted, at=at, until=until, raw=raw, cursor=following, pause=pause)
 
 
 def _whole(source: Source, ticket: object) -> object:

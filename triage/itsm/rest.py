@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -50,13 +50,26 @@ def told(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def page(records: Sequence[object], convert: Converter, *, at: datetime, raw: bytes, **page: Any) -> Page:
-    """A page of the records that can be used; the others are its problems, so that a bad one hides nothing."""
+def page(
+    records: Sequence[object],
+    convert: Converter,
+    *,
+    at: datetime,
+    raw: bytes,
+    until: datetime | None = None,
+    **page: Any,
+) -> Page:
+    """A page of the records that can be used; the others are its problems, so that a bad one hides nothing.
+
+    What changed after `until`, when the pass began, is left to the next one: where a vendor does not list changes in
+    their order, the newest change seen would otherwise stand for others that were made meanwhile and not seen.
+    """
     tickets: list[IncomingTicket] = []
     problems: list[BadLine] = []
     for number, record in enumerate(records, start=1):
         try:
-            tickets.append(ticket(record, convert, at=at))
+            found = ticket(record, convert, at=at)
+            tickets += [found] if until is None or found.updated_at <= until else []
         except PayloadInvalid as error:
             problems.append(BadLine(number, str(error)))
     return Page(tickets=tuple(tickets), raw=raw, problems=tuple(problems), **page)
@@ -74,6 +87,15 @@ def single(content_type: str) -> None:
     """Raise PayloadInvalid for a bulk delivery: the vendors send one ticket a message."""
     if content_type != "application/json":
         raise PayloadInvalid(f"this kind of source takes application/json, not {content_type[:60]}")
+
+
+def begun(seconds: str, *, at: datetime) -> datetime:
+    """When a pass began, from its part of the cursor; the first page begins it."""
+    return (
+        datetime.fromtimestamp(int(seconds), UTC)
+        if seconds.isascii() and seconds.isdigit() and len(seconds) < 11
+        else at
+    )
 
 
 def cut(value: object, field: str) -> str | None:

@@ -97,12 +97,14 @@ def read(source: Source, external_id: str) -> Seen | None:
 def pull(source: Source, *, since: datetime, cursor: str) -> Page:
     """Records changed at or after `since`, one table after the other, each oldest change first; raises PullFailed.
 
-    The cursor is `table|moment|sys_id|offset`: where a full page changed within one second, the rest of that second is
-    read by sys_id. So a record that changes meanwhile moves no other across a page's border.
+    The cursor is `table|moment|sys_id|offset|second when the pass began`. Where a full page changed within one second,
+    the rest of that second is read by sys_id. So a record that changes meanwhile moves no other across a page's border,
+    and what changed since the pass began is left to the next.
     """
     with rest.pulling():
-        tables = _tables(source)
-        table, moment, last, offset = (*(cursor or tables[0]).split("|"), "", "", "")[:4]
+        tables, at = _tables(source), datetime.now(UTC)
+        table, moment, last, offset, began = (*(cursor or tables[0]).split("|"), "", "", "", "")[:5]
+        until = rest.begun(began, at=at)
         if table not in tables:
             raise ExchangeFailed(f"the table {table!r} is no longer among the source's tables", permanent=False)
         moment = moment or since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -116,8 +118,9 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
             records, more=more, table=table, moment=moment, last=last, offset=rest.whole(offset) or 0
         )
         _add_due(source, records)
-        cursor = following or _after(table, tables)
-        return rest.page(records, converted, at=datetime.now(UTC), raw=answer.body, cursor=cursor)
+        following = following or _after(table, tables)
+        cursor = f"{following}|{until.timestamp():.0f}" if following else ""
+        return rest.page(records, converted, at=at, until=until, raw=answer.body, cursor=cursor)
 
 
 def reply(source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
@@ -197,15 +200,15 @@ def _following(records: list[Any], *, more: bool, table: str, moment: str, last:
         return f"{table}|{moment}|{last}|{offset + PAGE}"
     if more:
         newest, name = _value(records[-1], "sys_updated_on"), _value(records[-1], "sys_id")
-        return f"{table}|{newest}" if newest > moment and not last else f"{table}|{moment}|{name}"
+        return f"{table}|{newest}||" if newest > moment and not last else f"{table}|{moment}|{name}|"
     if not last:
         return ""
     second = datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") + timedelta(seconds=1)  # noqa: DTZ007 - UTC on both sides
-    return f"{table}|{second:%Y-%m-%d %H:%M:%S}"
+    return f"{table}|{second:%Y-%m-%d %H:%M:%S}||"
 
 
 def _after(table: str, tables: tuple[str, ...]) -> str:
-    return "".join(tables[tables.index(table) + 1 :][:1])
+    return "".join(f"{name}|||" for name in tables[tables.index(table) + 1 :][:1])
 
 
 def _tables(source: Source) -> tuple[str, ...]:
