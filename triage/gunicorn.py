@@ -4,6 +4,8 @@ from typing import Any
 
 from triage.processes import die_with_parent
 
+limit_request_line = 8190  # the longest query that the API describes, in a script whose letters take twelve characters
+
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn calls it with both
     """A web worker ends with its arbiter at once instead of when it next looks."""

@@ -66,7 +66,7 @@ def test_nothing_of_another_customer_is_there(scene: scenes.Scene) -> None:
         caller.get(f"/runs/{scene.lost.uuid}"),
     ):
         problem(answer, 404)
-    assert problem(caller.get("/runs/?cursor=made-up"), 422)
+    assert problem(caller.get("/runs/?cursor=made-up"), 404)
 
 
 def test_sealed_tickets_stay_sealed(scene: scenes.Scene) -> None:

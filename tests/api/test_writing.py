@@ -28,12 +28,13 @@ def verdict(ticket: Ticket, **values: Any) -> dict[str, Any]:
 
 def test_a_verdict_is_given_as_on_the_desk_and_undone(scene: scenes.Scene) -> None:
     caller, ticket = Caller(scene.agent), scene.tickets[2]
-    made = caller.post("/reviews/", verdict(ticket, also=["KB0007"], note="his router"))
+    made = caller.post("/reviews/", verdict(ticket, also=["KB0007"], note="his\x00 router"))
     assert made.status_code == 201, made.content
     told = made.json()
     ticket.refresh_from_db()
     assert (told["article"], told["also"], told["blind"], ticket.status) == ("KB0002", ["KB0007"], False, "resolved")
     assert Label.objects.get(ticket=ticket).article == "KB0002"
+    assert told["note"] == "his router"
     assert caller.get(made["Location"].removeprefix("/api")).json() == told
     assert caller.get(f"/reviews/?ticket={ticket.uuid}").json()["items"] == [told]
     assert "decided this ticket already" in problem(caller.post("/reviews/", verdict(ticket)), 409)
@@ -80,7 +81,7 @@ def test_a_post_with_a_key_acts_once(scene: scenes.Scene) -> None:
     assert again["Idempotency-Replayed"] == "true"
     assert Review.objects.count() == 1
     other = caller.post("/reviews/", {**said, "note": "x"}, Idempotency_Key="k-1")
-    assert "another request" in problem(other, 422)
+    assert "another request" in problem(other, 409)
     refused = caller.post("/reviews/", said, Idempotency_Key="k-2")
     assert problem(caller.post("/reviews/", said, Idempotency_Key="k-2"), 409) == problem(refused, 409)
     theirs = Caller(factories.member(scene.nordwind)).post("/reviews/", said, Idempotency_Key="k-1")

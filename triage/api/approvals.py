@@ -13,6 +13,7 @@ from ninja import Field, Query, Router, Schema
 from triage import approvals as domain
 from triage import automation, bell
 from triage.api.access import person_of
+from triage.api.fields import Text
 from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS
 from triage.models import Approval, Person
@@ -60,7 +61,7 @@ class Granted(Schema):
 class Refusal(Schema):
     """Why not."""
 
-    reason: Annotated[str, Field(min_length=3, max_length=500)]
+    reason: Annotated[Text, Field(min_length=3, max_length=500)]
 
 
 class Wanted(Page):

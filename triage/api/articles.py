@@ -10,9 +10,11 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.http import parse_etags
 from ninja import Field, Path, Query, Router, Schema, Status
+from pydantic import StrictBool
 
 from triage import knowledge
 from triage.api.access import customer_of, person_of
+from triage.api.fields import Text
 from triage.api.front import tag
 from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS, Refused
@@ -27,14 +29,14 @@ Owner = Annotated[str, Query(max_length=40, description="whose article; empty: o
 class ArticleIn(Schema):
     """All that an article says. `label` is shared by its translations; empty: the article's own key."""
 
-    title: Annotated[str, Field(min_length=1, max_length=300)]
-    symptoms: Annotated[str, Field(max_length=20_000)] = ""
-    body: Annotated[str, Field(max_length=200_000)] = ""
-    aliases: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = []
+    title: Annotated[Text, Field(min_length=1, max_length=300)]
+    symptoms: Annotated[Text, Field(max_length=20_000)] = ""
+    body: Annotated[Text, Field(max_length=200_000)] = ""
+    aliases: Annotated[list[Annotated[Text, Field(max_length=200)]], Field(max_length=50)] = []
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?$")] = "en"
-    label: Annotated[str, Field(max_length=60)] = ""
-    runbook: Annotated[str, Field(max_length=60)] = ""
-    retired: bool = False
+    label: Annotated[Text, Field(max_length=60)] = ""
+    runbook: Annotated[Text, Field(max_length=60)] = ""
+    retired: StrictBool = False
 
 
 class ArticleOut(Schema):

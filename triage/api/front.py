@@ -163,7 +163,7 @@ def _claimed(request: HttpRequest, token: Token, key: str) -> KeptAnswer | HttpR
     if is_new:
         return row
     if row.asked != asked:
-        raise Refused(422, "Idempotency-Key: this key was used for another request. Take a new one for a new request.")
+        raise Refused(409, "Idempotency-Key: this key was used for another request. Take a new one for a new request.")
     if row.status is not None:
         headers = {"Idempotency-Replayed": "true", **({"Location": row.location} if row.location else {})}
         return HttpResponse(row.content, status=row.status, content_type=row.content_type, headers=headers)

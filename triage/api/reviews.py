@@ -13,6 +13,7 @@ from ninja import Field, Path, Query, Router, Schema, Status
 from triage import bell
 from triage import review as domain
 from triage.api.access import person_of
+from triage.api.fields import Text
 from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS
 from triage.models import Person, Review, Ticket
@@ -21,7 +22,7 @@ from triage.queries.log import name_of
 
 router = Router(tags=["reviews"])
 Verdict = Literal["article", "none", "duplicate", "two_problems", "not_ours", "wrong_parameters"]
-Label = Annotated[str, Field(max_length=60)]
+Label = Annotated[Text, Field(max_length=60)]
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 
 
@@ -65,9 +66,9 @@ class VerdictIn(Schema):
     verdict: Verdict
     article: Label = ""
     also: Annotated[list[Label], Field(max_length=20)] = []
-    note: Annotated[str, Field(max_length=1000)] = ""
+    note: Annotated[Text, Field(max_length=1000)] = ""
     follow: Literal["", "reply", "assign", "ask", "run"] = ""
-    parameters: Annotated[dict[str, Annotated[str, Field(max_length=1000)]], Field(max_length=50)] = {}
+    parameters: Annotated[dict[Text, Annotated[Text, Field(max_length=1000)]], Field(max_length=50)] = {}
 
 
 class Wanted(Page):

@@ -12,7 +12,8 @@ from django.utils import timezone
 from ninja import Query, Router, Schema
 
 from triage.api.access import person_of
-from triage.api.pages import Moment, Page, cut
+from triage.api.fields import Moment
+from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS
 from triage.models import Decision, Prediction, Ticket
 from triage.queries import blind, queue
