@@ -65,3 +65,31 @@ def test_others_do_not_get_in() -> None:
     agent = client_of(factories.member(source.customer, "admin"))  # type: ignore[arg-type]  # a source of one customer
     assert agent.get(reverse("admin:index")).status_code == 302
     assert Source.objects.get().name == source.name
+
+
+def test_credentials_for_an_itsm_are_written_once_and_never_shown() -> None:
+    source = factories.source(pull_due_at=factories.NOW)
+    client = client_of(_admin())
+    path = reverse("admin:triage_source_change", args=[source.pk])
+    form = {
+        "slug": source.slug,
+        "kind": "standard",
+        "name": source.name,
+        "customer": source.customer_id,
+        "settings": "{}",
+        "assurance": "{}",
+        "enabled": "on",
+        "pull_every": "60",
+        "mappings-TOTAL_FORMS": 0,
+        "mappings-INITIAL_FORMS": 0,
+    }
+    refused = client.post(path, {**form, "new_credentials": '{"kind": "bearer", "tokn": "hunter2"}'})
+    assert "credentials: bearer.token: Field required" in refused.content.decode()
+    assert "hunter2" not in refused.content.decode()
+    stored = '{"kind": "bearer", "token": "hunter2"}'
+    assert client.post(path, {**form, "new_credentials": stored}).status_code == 302
+    assert client.post(path, form).status_code == 302, "an empty field keeps what is stored"
+    source.refresh_from_db()
+    assert (source.credentials, source.pull_every, source.pull_due_at) == (stored, 60, None)
+    assert "hunter2" not in client.get(path).content.decode()
+    assert "hunter2" not in "".join(AuditEvent.objects.values_list("reason", flat=True))

@@ -15,7 +15,7 @@ from django.utils import timezone
 from triage import bell, intake, targets
 from triage.admin import restraints, telling
 from triage.admin.logged import LoggedAdmin
-from triage.admin.secret import SecretForm
+from triage.admin.secret import SecretForm, WriteOnly
 from triage.itsm import credentials
 from triage.models import Article, Customer, Membership, Person, Source, SourceMapping, Target
 
@@ -29,9 +29,7 @@ class SourceForm(SecretForm):
     """A source; its signing secrets and the credentials for its API are write-only."""
 
     secret_column = "secrets"  # noqa: S105 - a column's name
-    new_credentials = forms.CharField(
-        required=False, help_text=credentials.KINDS, widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"})
-    )
+    new_credentials = forms.CharField(required=False, help_text=credentials.KINDS, widget=WriteOnly())
 
     class Meta:
         model = Source
@@ -49,8 +47,9 @@ class SourceForm(SecretForm):
         return entered
 
     def save(self, commit: bool = True) -> Any:
-        """Take over new credentials, if any were entered."""
+        """Take over new credentials, if any were entered; what was mended is tried at once."""
         self.instance.credentials = self.cleaned_data.get("new_credentials") or self.instance.credentials
+        self.instance.pull_due_at = None
         return super().save(commit=commit)
 
 
