@@ -55,7 +55,7 @@ def test_the_simple_editor_of_a_workflow_is_understood() -> None:
     body = json.dumps({"freshdesk_webhook": told}).encode()
     found = freshservice.parse(body=body, content_type="application/json", at=START).tickets[0][1]
     assert (found.external_id, found.subject, found.status) == ("42", "Printer", "resolved")
-    assert found.updated_at == START - freshservice.HINT_AGE  # so that a pull is never taken for an older state
+    assert found.updated_at < START - freshservice.HINT_AGE  # so that a pull is never taken for an older state
     assert "requester" not in found.stated
 
 

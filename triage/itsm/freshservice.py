@@ -79,7 +79,7 @@ def parse(*, body: bytes, content_type: str, at: datetime) -> Parsed:
         raise PayloadInvalid("the ticket has no number; send {{ticket.id_numeric}} as id")
     if not _MOMENT.fullmatch(rest.text_of(record.get("updated_at"))):
         record["updated_at"] = (at - HINT_AGE).isoformat()
-    return Parsed(tickets=((0, rest.ticket({**record, "id": shown[1]}, converted, at=at)),))
+    return Parsed(tickets=((0, rest.hint(rest.ticket({**record, "id": shown[1]}, converted, at=at))),))
 
 
 def converted(record: Mapping[str, Any]) -> dict[str, object]:

@@ -80,7 +80,7 @@ def parse(*, body: bytes, content_type: str, at: datetime) -> Parsed:
     if not isinstance(detail, dict):
         raise PayloadInvalid("the event has no detail; subscribe the webhook to ticket events")
     event = {**detail, "updated_at": detail.get("updated_at") or value.get("time")}
-    return Parsed(tickets=((0, rest.ticket(event, converted, at=at)),))
+    return Parsed(tickets=((0, rest.hint(rest.ticket(event, converted, at=at))),))
 
 
 def converted(record: Mapping[str, Any]) -> dict[str, object]:
