@@ -22,6 +22,7 @@ class Zendesk(Desk):
     secret = "a-signing-secret-of-a-webhook"
     credentials: ClassVar = {"kind": "basic", "user": "triage@example.org/token", "password": "t"}
     own_user = "7777"
+    page_size = 50
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,8 +110,8 @@ class Zendesk(Desk):
         return {
             zendesk.SIGNATURE: zendesk.signature(secret or self.secret, timestamp=stamp, body=body),
             zendesk.TIME: stamp,
-            # a new event gets a new one; a message that is sent again keeps it
-            zendesk.INVOCATION: str(uuid.uuid5(uuid.NAMESPACE_OID, body.decode())),
+            "x-zendesk-webhook-id": "01GK8E6BKWMJZD2T8Y5AXJQMG5",
+            "x-zendesk-webhook-invocation-id": str(uuid.uuid4()),
         }
 
     # the API
