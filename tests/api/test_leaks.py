@@ -40,9 +40,17 @@ def _objects(scene: scenes.Scene) -> dict[str, Any]:
 
 
 def _bodies(scene: scenes.Scene) -> dict[str, Any]:
+    """A body that each noun would take."""
     ticket = scene.tickets[2]
-    said = {"ticket": str(ticket.uuid), "text_hash": ticket.text_hash, "verdict": "not_ours", "reason": "because"}
-    return {"customer": "nordwind", "body": "account locked", "title": "Taken over", **said}
+    said = {"ticket": str(ticket.uuid), "text_hash": ticket.text_hash, "verdict": "not_ours", "note": "because"}
+    whole = {
+        "predict": {"customer": "nordwind", "body": "account locked"},
+        "reviews": said,
+        "articles": {"title": "Taken over"},
+        "approvals": {"reason": "because"},
+        "models": {},
+    }
+    return {noun: json.dumps(body).encode() for noun, body in whole.items()}
 
 
 def _state() -> list[Any]:
@@ -62,13 +70,13 @@ def test_no_role_of_another_customer_sees_or_changes_anything(scene: scenes.Scen
         path = template.removeprefix("/api").format(**objects[noun])
         for query in ("", "?customer=nordwind&text=Nordwind") if method == "GET" else ("?customer=nordwind",):
             answer = caller.send(method, path + query, None) if method == "GET" else (
-                caller.send(method, path + query, _json(body), If_Match="*")
+                caller.send(method, path + query, body[noun], If_Match="*")
             )  # fmt: skip
             text = answer.content.decode()
             leaked = [secret for secret in SECRETS if secret in text and secret not in path]
             assert not leaked, f"{role} {method} {path}{query} told {leaked}"
             if method != "GET" or ("{" in template and noun != "runbooks"):
-                assert answer.status_code in (403, 404, 422), f"{role} {method} {path}{query}: {answer.status_code}"
+                assert answer.status_code in (403, 404), f"{role} {method} {path}{query}: {answer.status_code}"
     assert _state() == before
 
 
@@ -88,13 +96,9 @@ def test_every_operation_needs_a_scope_of_its_own(scene: scenes.Scene) -> None:
         noun = template.split("/")[2]
         scope = "runs:read" if noun != "runs" else "tickets:read"
         answer = Caller(provider, scope).send(
-            method, template.removeprefix("/api").format(**objects[noun]), None if method == "GET" else _json(body)
+            method, template.removeprefix("/api").format(**objects[noun]), None if method == "GET" else body[noun]
         )
         assert answer.status_code == 403, f"{method} {template}: {answer.content!r}"
         assert b"This token was not made for" in answer.content
         Token.objects.all().delete()
     assert _state() == before
-
-
-def _json(body: Any) -> bytes:
-    return json.dumps(body).encode()

@@ -83,6 +83,12 @@ def _about(one: Schema) -> str:
 
 def _fields(schema: Schema, parts: Schema, place: str) -> Iterator[Field]:
     found = _resolved(schema, parts)
+    names: set[str] = set()
+    for either in found.get("anyOf", []):  # each field once, as the first kind of body has it
+        for field in _fields(either, parts, place):
+            if field.name not in names:
+                names.add(field.name)
+                yield field
     needed = found.get("required", [])
     for name, one in found.get("properties", {}).items():
         yield Field(name, _kind(one, parts), place, name in needed, str(one.get("description", "")))

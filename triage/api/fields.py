@@ -1,12 +1,15 @@
 """Kinds of values that several nouns take."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def _without_nul(value: str) -> str:
@@ -21,12 +24,12 @@ def _written(value: object) -> object:
     return value
 
 
-def _believable(value: datetime) -> datetime:
-    """Databases and time zones end near the first and the last year."""
-    if not 1970 <= value.year <= 9000:
-        raise ValueError("a year from 1970 to 9000")
-    return value
+def _within(value: datetime) -> datetime:
+    """Databases and time zones end near the first and the last year; nothing of ours is that old or that far."""
+    if value.year < EARLIEST.year:
+        return EARLIEST
+    return min(value, LATEST) if value.year < 9999 else LATEST
 
 
 Text = Annotated[str, AfterValidator(_without_nul)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_believable)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_within)]

@@ -1,6 +1,7 @@
 """What every request passes before and after its operation: size and form, one act per Idempotency-Key, entity tags."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -19,6 +20,7 @@ from triage.models import KeptAnswer, Token
 
 MOST_BYTES = 2 * 1024 * 1024
 LONGEST_KEY = 200
+KEY = "^[!-~]([ -~]*[!-~])?$"
 KEPT = timedelta(hours=24)
 LOST = timedelta(minutes=3)
 """A request that has not been answered for longer lost its worker; the same key may try again."""
@@ -130,14 +132,16 @@ def _tagged(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 def _done(request: HttpRequest, act: Callable[[], HttpResponseBase]) -> HttpResponseBase:
     """Act, once for each token and Idempotency-Key; the second time the first answer comes again."""
-    key = request.headers.get("Idempotency-Key", "")
-    if request.method != "POST" or not key or request.path in PURE:
+    key = request.headers.get("Idempotency-Key")
+    if request.method != "POST" or key is None:
         return act()
-    if len(key) > LONGEST_KEY or not key.isprintable():
+    if len(key) > LONGEST_KEY or not re.fullmatch(KEY, key):
         raise Refused(422, f"Idempotency-Key: at most {LONGEST_KEY} printable characters.")
     token = token_of(request)
     if token is None:
         return problems.unknown()
+    if request.path in PURE:
+        return act()
     kept = _claimed(request, token, key)
     if isinstance(kept, HttpResponse):
         return kept

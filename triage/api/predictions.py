@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Router, Schema
+from pydantic import ConfigDict
 
 from classifier.text import Document, normalise, text_hash
 from triage.api.access import customer_of, person_of
@@ -44,12 +45,23 @@ class TextIn(Schema):
     fields: Annotated[dict[str, Annotated[str, Field(max_length=2_000)]], Field(max_length=100)] = {}
 
 
-class Asked(TextIn):
-    """One text, or `tickets`: up to 1,000. `source`: one of the customer's, whose channels say who asks how surely."""
+class _Whose(Schema):
+    """At which customer; `source`: one of the customer's, whose channels say who asks how surely."""
+
+    model_config = ConfigDict(extra="forbid")
 
     customer: Annotated[str, Field(max_length=40)]
     source: Annotated[str, Field(max_length=40)] = ""
-    tickets: Annotated[list[TextIn], Field(min_length=1, max_length=MOST)] | None = None
+
+
+class OneText(TextIn, _Whose):
+    """One text."""
+
+
+class ManyTexts(_Whose):
+    """Up to 1,000 texts."""
+
+    tickets: Annotated[list[TextIn], Field(min_length=1, max_length=MOST)]
 
 
 class WouldMatch(Schema):
@@ -104,14 +116,12 @@ class Predictions(Schema):
 
 
 @router.post("", response={200: Predictions, **PROBLEMS}, operation_id="predict")
-def predict(request: HttpRequest, asked: Asked) -> Predictions:
+def predict(request: HttpRequest, asked: OneText | ManyTexts) -> Predictions:
     """Rank the articles for a text, and say what would be decided if a ticket brought it now."""
     person = person_of(request, "predict")
     customer = customer_of(person, asked.customer)
     source = get_object_or_404(Source, slug=asked.source, customer=customer) if asked.source else None
-    if asked.tickets and (asked.subject or asked.body):
-        raise Refused(422, "Give one text, or tickets, not both.")
-    texts: Sequence[TextIn] = asked.tickets or [asked]
+    texts: Sequence[TextIn] = asked.tickets if isinstance(asked, ManyTexts) else [asked]
     told = ask(customer, source, [_question(text) for text in texts])
     hidden = sealed_texts(customer, [Document(text.subject, text.body) for text in texts])
     shown = articles.by_label((customer.pk, label) for outcome in told.outcomes for label in _labels(outcome))

@@ -53,7 +53,7 @@ def _describe(method: str, operation: dict[str, Any]) -> None:
     if method == "post":
         text = "The same key and request a second time within 24 hours: the first answer again, and nothing is done."
         key = {"name": "Idempotency-Key", "in": "header", "required": False, "description": text}
-        schema = {"type": "string", "maxLength": front.LONGEST_KEY, "pattern": "^[ -~]+$"}
+        schema = {"type": "string", "maxLength": front.LONGEST_KEY, "pattern": front.KEY}
         operation.setdefault("parameters", []).append({**key, "schema": schema})
 
 
