@@ -3,14 +3,15 @@
 import json
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.itsm.contract import START, Contract
 from tests.itsm.fakes.github import GitHub
+from tests.itsm.fakes.server import Desk
 from triage.itsm import PayloadInvalid, PullFailed, github, hub_signature
-from triage.itsm.base import Parsed
+from triage.itsm.base import Connector, Parsed
 from triage.models import Source
 
 NOW = datetime.now(UTC)
@@ -27,7 +28,7 @@ def event(action: str, **more: Any) -> dict[str, Any]:
 
 
 class TestGitHub(Contract):
-    adapter = github
+    adapter: ClassVar[Connector] = github
     desk_kind = GitHub
     kind = "github"
     requester = "ada"
@@ -35,7 +36,7 @@ class TestGitHub(Contract):
     def signed_headers(self, _: dict[str, str]) -> list[str]:
         return ["x-hub-signature-256"]
 
-    def test_a_note_is_private_unless_it_is_for_the_requester(self, desk: GitHub, source: Source) -> None:
+    def test_a_note_is_private_unless_it_is_for_the_requester(self, desk: Desk, source: Source) -> None:
         """Every comment on GitHub is public: what may be written at all is a setting."""
         for allowed, count in ((None, 0), ("none", 0), ("replies", 1), ("all", 2)):
             source.settings["comments"] = allowed

@@ -3,7 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,7 +11,7 @@ from classifier.text import normalise
 from tests.itsm.contract import START, Contract
 from tests.itsm.fakes.jira import JiraCloud, JiraDataCenter, stamp
 from triage.itsm import PayloadInvalid, PullFailed, ReplyFailed, SignatureInvalid, hub_signature, jira, jira_issue
-from triage.itsm.base import Parsed
+from triage.itsm.base import Connector, Parsed
 from triage.itsm.jira_text import document, document_text, to_text, wiki, wiki_text
 from triage.models import Source
 
@@ -23,7 +23,7 @@ def parsed(told: dict[str, Any]) -> Parsed:
 
 
 class TestCloud(Contract):
-    adapter = jira
+    adapter: ClassVar[Connector] = jira
     desk_kind = JiraCloud
     kind = "jira"
 

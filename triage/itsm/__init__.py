@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from triage.itsm import freshservice, github, jira, servicenow, standard, zendesk
+from triage.itsm import freshservice, github, jira, roundup, servicenow, standard, zendesk
 from triage.itsm.base import (
     Connector,
     IncomingTicket,
@@ -38,6 +38,7 @@ SOURCES: Mapping[str, Connector] = {
     "freshservice": freshservice,
     "github": github,
     "jira": jira,
+    "roundup": roundup,
     "servicenow": servicenow,
     "standard": standard,
     "zendesk": zendesk,
