@@ -45,8 +45,11 @@ class Context(Generic[Target]):
         return str(self.parameters[name])
 
     def number(self, name: str) -> int:
-        """Return a number parameter; KeyError when the runbook does not have it."""
-        return int(self.parameters[name])
+        """Return a number parameter; KeyError when the runbook does not have it, TypeError when it is a text."""
+        value = self.parameters[name]
+        if not isinstance(value, int):
+            raise TypeError(f"the parameter {name} is no number")
+        return value
 
     def remember(self, name: str, value: str | int) -> None:
         """Note the state before a change. Reported at once, so that it outlives a lost run."""

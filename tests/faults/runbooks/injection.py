@@ -65,18 +65,33 @@ def run(folder: Path, *, runs: int, seed: int, say: Any) -> dict[str, Any]:
         found["shipped"]["canaries"] = bird.tripped()
     total = {kind: total[kind] + number for kind, number in found["shipped"]["canaries"].items()}
     say(f"shipped: {found['shipped']}")
-    return {**found, "canaries": total, "altered": sum(found[name]["past"]["altered"] for name in _RUNNERS)}
+    acted = found["shipped"]["started"] + found["shipped"]["effects"]
+    return {
+        **found,
+        "canaries": total,
+        "acted": acted,
+        "altered": sum(found[name]["past"]["altered"] for name in _RUNNERS),
+    }
 
 
 @contextlib.contextmanager
 def bypassed() -> Iterator[None]:
     """Runners get any text, as if nothing had ever looked at it."""
     kept = parameters.typed
-    parameters.typed = lambda runbook, values: dict(values)
+    parameters.typed = _untyped
     try:
         yield
     finally:
         parameters.typed = kept
+
+
+def _untyped(runbook: Runbook, values: Mapping[str, str]) -> dict[str, str | int]:
+    """Whatever was given; a size that is plainly good is a number, so that others beside it are really tried."""
+    sizes = {parameter.name for parameter in runbook.parameters if parameter.kind == "size_mb"}
+    return {
+        name: int(value) if name in sizes and value in shipped.GOOD.values() else value
+        for name, value in values.items()
+    }
 
 
 def door(runbook: Runbook, name: str, payload: str, *, others: Mapping[str, str] | None = None) -> str:

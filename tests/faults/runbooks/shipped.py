@@ -92,7 +92,8 @@ def run(folder: Path, given: list[str], *, bypassed: Bypassed) -> dict[str, Any]
     figures["altered"] = _altered(
         made, [values for runbook, values in (*through, *past) if runbook.key == "record_only"]
     )
-    return {**figures, "effects": made.effects()}
+    figures["effects"] = made.effects()
+    return figures
 
 
 def _with(runbook: Runbook, parameter: Parameter, value: str) -> dict[str, str]:
