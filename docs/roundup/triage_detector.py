@@ -29,13 +29,25 @@ TIMEOUT = 10
 
 def init(db):
     """Roundup calls this when it opens the tracker."""
+    try:
+        complete = db.config.detectors["TRIAGE_URL"] and db.config.detectors["TRIAGE_SECRET"]
+    except KeyError:
+        complete = False
+    if not complete:
+        log.error("detectors/config.ini has no url and secret under [triage]: Triage is told nothing")
+        return
     db.issue.react("create", tell)
     db.issue.react("set", tell)
 
 
 def tell(db, cl, nodeid, oldvalues):  # noqa: ARG001 - the arguments that Roundup hands over
     """Once the change is in the database, tell Triage how the issue stands."""
-    body = json.dumps(issue(db, nodeid)).encode()
+    try:
+        body = json.dumps(issue(db, nodeid)).encode()
+    except (AttributeError, KeyError, ValueError):
+        # an exception here would keep people from filing issues
+        log.exception("issue%s was not told to Triage; is this the classic schema?", nodeid)
+        return
     options = db.config.detectors
     # what stands here is called after the commit, and forgotten on a rollback
     db.transactions.append((send, (options["TRIAGE_URL"], options["TRIAGE_SECRET"], body)))

@@ -145,3 +145,8 @@ def test_a_ticket_that_is_only_pulled_is_answered_in_the_ticket_system(source: S
         assert again is not None
         assert (again.failure, again.created) == ("", 0)
         assert Ticket.objects.get(external_id=filed[1]).status != Ticket.Status.RECEIVED
+
+
+def test_a_detector_without_its_settings_keeps_nobody_from_filing(tmp_path: Path) -> None:
+    with roundup(tmp_path, webhook=" ", secret=" ") as tracker:
+        assert tracker.status(tracker.file(SUBJECT, TEXT)) == "unread"
