@@ -229,6 +229,8 @@ def recover(after_failover: bool, json_file: str | None) -> None:
         tell(f"{len(found.settled)} were started and are not known to have ended: a person must settle each")
         for claim in found.unmatched:
             tell(f"no ticket {claim.external_id}: {claim.runbook} was started on {claim.target_object}; look at it")
+        if found.unmatched:
+            tell("tickets that only the lake knows come back by: triage replay --source SLUG --since ISO")
         tell("automation may start again")
         write(json_file, found.as_dict())
 
