@@ -1,6 +1,7 @@
 """Every operation that the description names, as every role of another customer: nothing is shown, nothing changes."""
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.django_db
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer", "NW1")
 
 
+@cache
 def _operations() -> list[tuple[str, str]]:
     schema = api.api.get_openapi_schema()
     return sorted((method.upper(), path) for path, found in schema["paths"].items() for method in found)
