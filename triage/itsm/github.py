@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from triage.itsm import hub_signature, outgoing, payload, rest, strict_json
-from triage.itsm.base import IncomingTicket, Page, Parsed, PayloadInvalid, ReadFailed, Seen, seen
+from triage.itsm import hub_signature, outgoing, rest, strict_json
+from triage.itsm.base import Page, Parsed, PayloadInvalid, ReadFailed, Seen, seen
+from triage.itsm.github_issue import NAME, REPOSITORY, comment, converted, is_pull_request, login, part
 from triage.models import Source
 
 SIGNATURE = "x-hub-signature-256"
@@ -22,10 +23,8 @@ PAGE = 100
 PAGES = 20
 LONGEST_PAUSE = 3600.0
 UNTOLD_PAUSE = 60.0
-_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}(?:#|$))[A-Za-z0-9._-]{1,100}"
-_NAME = re.compile(_REPOSITORY)
-_ID = re.compile(rf"({_REPOSITORY})#([0-9]{{1,12}})")
-_PLACE = re.compile(rf"({_REPOSITORY})\|([0-9TZ:+-]{{20,25}})\|([0-9]{{1,6}})")
+_ID = re.compile(rf"({REPOSITORY})#([0-9]{{1,12}})")
+_PLACE = re.compile(rf"({REPOSITORY})\|([0-9TZ:+-]{{20,25}})\|([0-9]{{1,6}})")
 _OVER = frozenset({"deleted", "transferred"})
 
 
@@ -46,43 +45,15 @@ def parse(*, body: bytes, content_type: str, at: datetime) -> Parsed:
     if not isinstance(told, dict) or not {"repository", "organization", "zen"} & told.keys():
         raise PayloadInvalid("this is no event of GitHub; choose application/json as the webhook's content type")
     issue = told.get("issue")
-    if issue is None or _is_pull_request(issue):
+    if issue is None or is_pull_request(issue):
         return Parsed()
-    action, author = rest.text_of(told.get("action")), _login(told.get("sender"))
+    action, author = rest.text_of(told.get("action")), login(told.get("sender"))
     if "comment" in told:
-        return Parsed(((0, _comment(told, at=at)),)) if action in {"created", "edited"} else Parsed()
+        return Parsed(((0, comment(told, at=at)),)) if action in {"created", "edited"} else Parsed()
     found = rest.ticket(issue, lambda record: converted(record, author=author), at=at)
     if action in _OVER:
         found = replace(found, status="cancelled", updated_at=at)
     return Parsed(((0, found),))
-
-
-def converted(issue: Mapping[str, Any], *, author: str = "") -> dict[str, object]:
-    """An issue of the API or of an event as a standard payload; raises PayloadInvalid."""
-    repository = _repository(issue)
-    labels = sorted(name for item in _list(issue.get("labels")) if (name := _name(item)))
-    said: dict[str, object] = {
-        "external_id": f"{repository}#{rest.whole(issue.get('number'))}",
-        "subject": issue.get("title"),
-        "body": _without_remarks(body) if isinstance(body := issue.get("body") or "", str) else body,
-        "requester": rest.cut(_login(issue.get("user")), "requester"),
-        "channel": "github",
-        "actor": "machine" if _part(issue, "user").get("type") == "Bot" else "person",
-        "kind": _kind(issue),
-        "status": rest.cut(issue.get("state"), "status"),
-        "due_at": _part(issue, "milestone").get("due_on"),
-        "created_at": issue.get("created_at"),
-        "updated_at": issue.get("updated_at"),
-        "fields": {
-            "project": repository,
-            "organisation": repository.partition("/")[0],
-            "labels": ", ".join(labels)[:1000],
-            "assignees": ", ".join(sorted(_login(item) for item in _list(issue.get("assignees"))))[:500],
-            "state_reason": rest.text_of(issue.get("state_reason")),
-            payload.AUTHOR_FIELD: author,
-        },
-    }
-    return {key: item for key, item in said.items() if item is not None}
 
 
 def read(source: Source, external_id: str) -> Seen | None:
@@ -113,7 +84,7 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
         query |= {"state": "all", "sort": "updated", "direction": "asc", "per_page": str(PAGE), "page": str(number)}
         answer = _call(source, "GET", f"/repos/{repository}/issues", query=query)
         listed = _listed(answer.body)
-        issues = [item for item in listed if not _is_pull_request(item)]
+        issues = [item for item in listed if not is_pull_request(item)]
         page = rest.page(issues, converted, at=datetime.now(UTC), raw=answer.body, pause=_pause(answer.headers))
         following = ""
         if _has_next(answer.headers):
@@ -153,7 +124,7 @@ def _commented(source: Source, place: str, *, key: str, content: Mapping[str, ob
     mark = f"<!-- triage {rest.mark(f'{source.uuid} {key}')} -->"
     for number in range(1, PAGES + 1):
         answer = _call(source, "GET", f"{place}/comments", query={"per_page": str(PAGE), "page": str(number)})
-        if any(mark in rest.text_of(_part({"": item}, "").get("body")) for item in _listed(answer.body)):
+        if any(mark in rest.text_of(part({"": item}, "").get("body")) for item in _listed(answer.body)):
             return "The comment was there already."
         if not _has_next(answer.headers):
             break
@@ -164,25 +135,6 @@ def _commented(source: Source, place: str, *, key: str, content: Mapping[str, ob
 def _harmless(text: str) -> str:
     """Text that calls nobody, refers to no other issue and holds no HTML: it may repeat a stranger's words."""
     return re.sub(r"([@#])(?=\w)", "\\1\u200b", text).replace("<", "&lt;")
-
-
-def _comment(told: Mapping[str, Any], *, at: datetime) -> IncomingTicket:
-    comment, issue = _part(told, "comment"), _part(told, "issue")
-    repository = _repository(issue)
-    said = {
-        "external_id": f"{repository}#{rest.whole(issue.get('number'))}",
-        "kind": "comment",
-        "body": comment.get("body") or "",
-        "status": rest.cut(issue.get("state"), "status"),
-        "updated_at": comment.get("updated_at"),
-        "fields": {
-            "project": repository,
-            "organisation": repository.partition("/")[0],
-            "comment_visibility": "public",
-            payload.AUTHOR_FIELD: _login(comment.get("user")),
-        },
-    }
-    return payload.ticket(said, at=at)
 
 
 # the API
@@ -220,7 +172,7 @@ def _place_of(external_id: str) -> str:
 def _repositories(source: Source) -> list[str]:
     listed = source.settings.get("repositories")
     named = listed if isinstance(listed, list) else []
-    if not named or (bad := [name for name in named if not (isinstance(name, str) and _NAME.fullmatch(name))]):
+    if not named or (bad := [name for name in named if not (isinstance(name, str) and NAME.fullmatch(name))]):
         shown = strict_json.shown(bad[0]) if named else "an empty list"
         raise outgoing.ExchangeFailed(f"{shown} in repositories; set names such as acme/support", permanent=True)
     return [str(name) for name in named]
@@ -243,7 +195,7 @@ def _following(repository: str, moment: datetime, number: int, *, last: datetime
 
 def _moment(record: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(rest.text_of(_part({"": record}, "").get("updated_at"))).astimezone(UTC)
+        return datetime.fromisoformat(rest.text_of(part({"": record}, "").get("updated_at"))).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -273,49 +225,3 @@ def _pause(headers: Mapping[str, str]) -> float:
     if headers.get("x-ratelimit-remaining") != "0" or reset is None:
         return 0.0
     return min(max(reset - datetime.now(UTC).timestamp(), 0.0), LONGEST_PAUSE)
-
-
-# the parts of an issue
-
-
-def _repository(issue: Mapping[str, Any]) -> str:
-    name = "/".join(rest.text_of(issue.get("repository_url")).rsplit("/", 2)[-2:])
-    if not _NAME.fullmatch(name) or rest.whole(issue.get("number")) is None:
-        raise PayloadInvalid("the issue names no repository and number; let GitHub post the event as it is")
-    return name
-
-
-def _without_remarks(text: str) -> str:
-    """Without what templates of issues say to the writer alone; each remark is looked for once."""
-    pieces: list[str] = []
-    position = 0
-    while (start := text.find("<!--", position)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
-        pieces.append(text[position:start])
-        position = end + 3
-    return "".join([*pieces, text[position:]])
-
-
-def _kind(issue: Mapping[str, Any]) -> str:
-    name = rest.cut(_part(issue, "type").get("name"), "kind") or "issue"
-    return "issue" if name.casefold() in payload.COMMENT_KINDS else name.casefold()
-
-
-def _is_pull_request(issue: object) -> bool:
-    return isinstance(issue, dict) and issue.get("pull_request") is not None
-
-
-def _login(person: object) -> str:
-    return rest.text_of(person.get("login")) if isinstance(person, dict) else ""
-
-
-def _name(item: object) -> str:
-    return rest.text_of(item.get("name")) if isinstance(item, dict) else rest.text_of(item)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
