@@ -1,6 +1,6 @@
 """A small part of the full fault run of the runbooks, which is `python -m tests.faults.runbooks --runs 2000`.
 
-Sixty runs and sixty payloads, which is what fits into a minute of two cores: workers die at the named points, answers to launches are lost, messages double, a
+Forty-eight runs and as many payloads, which is what fits into a minute of two cores: workers die at the named points, answers to launches are lost, messages double, a
 database returns, families of processes do not want to end, and hostile values are given to every runner.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-RUNS = 60
+RUNS = 48
 
 
 @pytest.mark.slow

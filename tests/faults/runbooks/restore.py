@@ -21,7 +21,7 @@ SHARE = 10  # the restored runs are a tenth of the killed ones
 def run(folder: Path, *, runs: int, seed: int, say: Any) -> dict[str, Any]:
     """The figures of both lives."""
     del seed
-    size = max(12, runs // SHARE // 6)
+    size = max(6, runs // SHARE // 6)
     with world.installed(folder, postgres=False) as found, closing(Dispatchers()) as dispatchers:
         result: dict[str, Any] = {}
         for noticed in (True, False):
