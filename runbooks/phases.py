@@ -7,15 +7,16 @@ never the absence of an exception. Standard library only.
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runbooks import files, targets
+from runbooks import files, process, targets
 from runbooks.context import Context, NotDone, Refused
 from runbooks.verdict import verdict
 
@@ -32,10 +33,8 @@ def report(pipe: int, line: dict[str, Any]) -> None:
         data = data[os.write(pipe, data) :]
 
 
-def load(folder: Path, digests: Mapping[str, str]) -> ModuleType:
+def load(path: Path, data: bytes) -> ModuleType:
     """Load the steps from exactly the bytes that were decided on; nothing is looked for in the folder afterwards."""
-    path = folder / STEPS
-    data = files.verified(folder, digests)[STEPS]
     module = ModuleType(MODULE)
     module.__file__ = str(path)
     # Dataclasses and typing look a class's module up by name.
@@ -101,8 +100,15 @@ class Run:
 def run(request: dict[str, Any], *, pipe: int, may_start: Callable[[], bool]) -> None:
     """Load the steps, open the target and lead the run through; every way out is a verdict or a death."""
     try:
-        steps = load(Path(request["folder"]), request["digests"])
+        folder = Path(request["folder"])
+        data = files.verified(folder, request["digests"])[STEPS]
         target = targets.connect(request["target_kind"], request["target"])
+        if request["run_as"] and os.geteuid() == 0:
+            # From here on what operators wrote runs, with the rights of nobody who matters.
+            guardian = os.getppid()
+            process.become(request["run_as"])
+            process.die_with_parent(signal.SIGKILL, guardian)
+        steps = load(folder / STEPS, data)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a file of steps may raise anything
         traceback.print_exc()
         message = f"the run could not begin ({type(error).__name__}: {error}); nothing was changed"

@@ -6,6 +6,7 @@ Standard library, and psutil only where a process tree must be walked: loaded in
 import contextlib
 import ctypes
 import os
+import pwd
 import resource
 import signal
 import time
@@ -38,6 +39,32 @@ def die_with_parent(signal_number: int, parent: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends, so that none can hide."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def become(user: str) -> None:
+    """Run as another user from here on, with that user's groups and no way back; only root can.
+
+    What must die with its parent has to say so again: the kernel forgets it here.
+    """
+    entry = pwd.getpwnam(user)
+    os.initgroups(entry.pw_name, entry.pw_gid)
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+
+
+def trouble_with_user(user: str) -> str:
+    """Why this process cannot run steps as that user, as a sentence without its end; empty where it can."""
+    if not user:
+        return ""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return f"there is no user {user!r} on this machine"
+    if entry.pw_uid == 0:
+        return f"the user {user!r} is root, whom steps must not run as"
+    if os.geteuid() not in (0, entry.pw_uid):
+        return f"only root can run steps as {user!r}, and this process is not root"
+    return ""
 
 
 def bound(*, cpu_seconds: int, memory_mb: int, file_mb: int) -> None:
@@ -121,3 +148,19 @@ def marked(run_id: str) -> list[int]:
             if mark in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
+
+
+def end_marked(run_id: str) -> int:
+    """Kill every process that still carries this run's mark; return how many there were.
+
+    For a run that is known to be over or lost: after kill -9 of worker and guardian at the same moment.
+    """
+    seen: set[int] = set()
+    for _ in range(50):
+        living = marked(run_id)
+        if not living:
+            break
+        seen.update(living)
+        end(living)
+        time.sleep(0.01)
+    return len(seen)

@@ -157,8 +157,10 @@ def _workers() -> str:
 
 
 def _runbooks() -> str:
-    from runbooks import registry
+    from runbooks import process, registry
 
+    if trouble := process.trouble_with_user(environment().run_as):
+        raise Bad(f"no Python runbook can run: {trouble}: set TRIAGE_RUN_AS")
     troubles = registry.troubles()
     if troubles:
         named = "; ".join(f"{trouble.key} is unavailable: {trouble.problems[0]}" for trouble in troubles)

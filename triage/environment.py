@@ -58,6 +58,9 @@ class Environment(BaseSettings):
         "", validate_default=True, description="the address that mail comes from, such as Triage <triage@example.org>"
     )
     mail_hourly: int = Field(20, ge=1, le=1000, description="mails an hour that one person gets at most, 1 to 1000")
+    run_as: str = Field(
+        "", description="a user that Python runbooks run as, where the workers are root; empty: the workers'"
+    )
     source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
     api_rate: int = Field(600, ge=1, description="requests a minute that one API token may make")
 

@@ -14,8 +14,9 @@ from uuid import UUID
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from runbooks import process
 from runbooks.registry import RUNBOOKS
-from runbooks.runners import RESUMABLE, python
+from runbooks.runners import RESUMABLE
 from triage import approvals, automation, failover, intake, lifecycle, pulling, standing, telling, versions, waiting
 from triage.celery import POOLS
 from triage.lake import here
@@ -106,7 +107,7 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
                 automation.settle(run, at=at, actor=ACTOR)
                 found.unknown += 1
         if won:  # a process that outlived its worker on this host must not go on acting
-            python.end_leftovers(str(run.uuid))
+            process.end_marked(str(run.uuid))
 
 
 def _goes_on(run: Run, *, at: datetime) -> bool:

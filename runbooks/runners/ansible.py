@@ -243,5 +243,6 @@ def _request(
         "target": {"run": json.dumps(plays)},
         "parameters": dict(parameters),
         "handed": {},
+        "run_as": "",
         "bounds": runbook.resources.model_dump(exclude={"processes"}),
     }

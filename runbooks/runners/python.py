@@ -37,6 +37,15 @@ TELL_SECONDS = 1.0
 _RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
+_run_as = ""
+
+
+def use(*, run_as: str) -> None:
+    """Have the steps of Python runbooks run as this user, once a process starts; empty: as the worker."""
+    global _run_as  # noqa: PLW0603 - one for the process, like the runbooks that it knows
+    _run_as = run_as
+
+
 def execute(
     runbook: Runbook,
     *,
@@ -61,6 +70,8 @@ def execute(
         raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
     if job:
         raise ValueError("job: a run in a child process ends with its worker; it cannot be followed by another")
+    if trouble := process.trouble_with_user(_run_as):
+        return Outcome("failed", "start", f"the run could not begin: {trouble}: set TRIAGE_RUN_AS; nothing was changed")
     handed = handed or {}
     clean = cleaner({**target, **{f"secret {name}": value for name, value in handed.items()}})
     try:
@@ -96,22 +107,6 @@ def lead(
     return following.talk.outcome(clean, following.output, child.process.returncode, following.over)
 
 
-def end_leftovers(run_id: str) -> int:
-    """Kill every process that still carries this run's mark; return how many there were.
-
-    For a run that is known to be over or lost: after kill -9 of worker and guardian at the same moment.
-    """
-    seen: set[int] = set()
-    for _ in range(50):
-        living = process.marked(run_id)
-        if not living:
-            break
-        seen.update(living)
-        process.end(living)
-        time.sleep(0.01)
-    return len(seen)
-
-
 def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[str, str], run_id: str) -> dict[str, Any]:
     steps = runbook.steps
     return {
@@ -123,6 +118,7 @@ def _request(runbook: Runbook, parameters: Mapping[str, str], target: Mapping[st
         "target": dict(target),
         "parameters": values.typed(runbook, parameters),
         "handed": {},
+        "run_as": _run_as,
         "bounds": runbook.resources.model_dump(exclude={"processes"}),
     }
 
@@ -199,7 +195,7 @@ class _Child:
         if self.process.returncode != 0:
             # The guardian could not do its work: end what hangs below it, then whatever carries the mark.
             process.end([*process.descendants(self.process.pid), *self._itself()])
-            end_leftovers(self.run_id)
+            process.end_marked(self.run_id)
             self.process.wait()
 
     def _itself(self) -> list[int]:

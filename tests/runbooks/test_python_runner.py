@@ -285,9 +285,9 @@ def test_leftovers_of_a_lost_run_are_found_by_their_mark(behave: Behave) -> None
     other = subprocess.Popen(["sleep", "300"], env={process.MARK: f"{run_id}0"})
     try:
         wait_until(lambda: process.marked(run_id) == [left.pid])
-        assert python.end_leftovers(run_id[:-1]) == 0
+        assert process.end_marked(run_id[:-1]) == 0
         assert left.poll() is None
-        wait_until(lambda: python.end_leftovers(run_id) or left.poll() is not None)
+        wait_until(lambda: process.end_marked(run_id) or left.poll() is not None)
         assert left.wait() == -signal.SIGKILL
         assert other.poll() is None
     finally:
@@ -365,3 +365,19 @@ def test_a_run_costs_little(behave: Behave) -> None:
         return (after.children_user + after.children_system) - (before.children_user + before.children_system)
 
     assert min(processor_seconds() for _ in range(4)) < 0.15
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run steps as another user: run the tests as root")
+def test_steps_run_as_another_user_without_a_way_back(
+    behave: Behave, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(python, "_run_as", "nobody")
+    outcome = behave(action="who")
+    assert "uid 65534 65534 65534, groups [65534], root again: PermissionError" in outcome.output, outcome
+    monkeypatch.setattr(python, "_run_as", "root")
+    assert "the user 'root' is root" in behave(action="who").message
+    monkeypatch.setattr(python, "_run_as", "no-such-user")
+    refused = behave(action="write")
+    assert (refused.status, refused.changed_nothing) == ("failed", True)
+    assert "no user 'no-such-user'" in refused.message
+    assert "TRIAGE_RUN_AS" in refused.message
