@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from django.db import connection
 from django.utils import timezone
 
-from tests import servers
+from tests import factories, servers
 from tests.runs import Scene
 from triage import cli, execution, failover, recovery, standing
 from triage.embedded import Endpoints
@@ -82,8 +82,10 @@ def test_an_action_that_was_started_in_a_lost_life_is_not_started_again(scene: S
     restore(run)
     assert not execution.execute(run.pk, at=timezone.now())
     run.refresh_from_db()
-    assert (run.status, scene.effects()) == (Run.Status.VOID, 1)
-    assert "started before" in run.reason
+    assert (run.status, scene.effects()) == (Run.Status.UNKNOWN, 1)
+    scene.ticket.refresh_from_db()
+    assert scene.ticket.status == Ticket.Status.NEEDS_REVIEW
+    assert Notification.objects.filter(key=f"run-{run.uuid}-unknown").exists()
 
 
 def test_a_start_that_is_known_only_when_the_action_would_begin_leaves_the_run_unknown(
@@ -121,6 +123,7 @@ def test_recover_hands_what_was_started_in_the_lost_life_to_a_person_and_lets_au
     assert failover.tick(store, at=timezone.now())
 
     found = failover.recover(store, at=timezone.now(), actor="person:1")
+    assert not found.automation_enabled, "a claim without a ticket is for somebody to look at first"
     assert set(found.settled) == {str(started.uuid), never.run}
     assert [one for one in found.unmatched if one.source == never.source] == [nowhere]
     assert known.uuid not in found.settled
@@ -129,12 +132,26 @@ def test_recover_hands_what_was_started_in_the_lost_life_to_a_person_and_lets_au
         ticket.refresh_from_db()
         assert (row.status, ticket.status) == (Run.Status.UNKNOWN, Ticket.Status.NEEDS_REVIEW)
         assert Notification.objects.filter(key=f"run-{row.uuid}-unknown").exists()
-    assert standing.now().automation_enabled
+    again = failover.recover(store, at=timezone.now(), actor="person:1", despite=True)
+    assert again.automation_enabled
     assert not failover.tick(store, at=timezone.now()), "the database is ahead of the lake again"
-    again = failover.recover(store, at=timezone.now(), actor="person:1")
     assert again.settled == []
     assert [one for one in again.unmatched if one.source == never.source] == [nowhere]
     assert scene.effects() == 1
+
+
+def test_a_stop_that_a_person_set_outlives_a_recovery_and_a_run_asked_for_anew_is_handed_over(
+    scene: Scene, store: ObjectStore
+) -> None:
+    run = scene.request()
+    lost = replace(execution._lake_claim(run), run=str(uuid.uuid4()))
+    assert claims.take(store, lost)
+    assert claims.start(store, lost)
+    standing.switch(on=False, because="a fire drill", at=timezone.now(), person=factories.person())
+    found = failover.recover(store, at=timezone.now(), actor="person:1", despite=True)
+    assert not found.automation_enabled
+    run.refresh_from_db()
+    assert (run.status, lost.run in found.settled) == (Run.Status.UNKNOWN, True)
 
 
 def test_the_command_says_what_it_found(scene: Scene, store: ObjectStore) -> None:
@@ -144,7 +161,7 @@ def test_the_command_says_what_it_found(scene: Scene, store: ObjectStore) -> Non
     connection.close()
     refused = CliRunner().invoke(cli.cli, ["recover"])
     assert refused.exit_code == 2
-    told = CliRunner().invoke(cli.cli, ["recover", "--after-failover", "--json", "-"])
+    told = CliRunner().invoke(cli.cli, ["recover", "--after-failover", "--despite-unmatched", "--json", "-"])
     assert told.exit_code == 0, told.output
     assert "INC-lost" in told.output
     assert AuditEvent.objects.filter(event="recovered").exists()

@@ -149,7 +149,7 @@ def test_a_lost_worker_makes_no_healthy_job_unknown(
         first.setattr(elsewhere, "look", dies)
         with pytest.raises(Killed):
             execution.execute(run.pk, at=timezone.now())
-    later = timezone.now() + timedelta(minutes=2)
+    later = timezone.now() + timedelta(minutes=5)
     found = recovery.sweep(at=later)
     assert (found.unknown, ("execute_run", (run.pk,)) in found.bells) == (0, True)
     assert execution.execute(run.pk, at=later)
@@ -157,7 +157,7 @@ def test_a_lost_worker_makes_no_healthy_job_unknown(
     scene.ticket.refresh_from_db()
     assert (run.status, scene.ticket.status) == (Run.Status.SUCCEEDED, Ticket.Status.RESOLVED), run.reason
     assert elsewhere.launched == ["pre_check", "action", "post_check"]
-    assert not execution.execute(run.pk, at=later + timedelta(minutes=2))
+    assert not execution.execute(run.pk, at=later + timedelta(minutes=5))
 
 
 def test_a_launch_that_was_lost_with_its_worker_is_unknown_only_where_no_job_is_found(
@@ -176,9 +176,39 @@ def test_a_launch_that_was_lost_with_its_worker_is_unknown_only_where_no_job_is_
         with pytest.raises(Killed):
             execution.execute(run.pk, at=timezone.now())
     monkeypatch.setattr(remote, "FIND_SECONDS", (0.0, 0.0))
-    assert execution.execute(run.pk, at=timezone.now() + timedelta(minutes=2))
+    assert execution.execute(run.pk, at=timezone.now() + timedelta(minutes=5))
     run.refresh_from_db()
     assert (run.status, elsewhere.launched) == (Run.Status.UNKNOWN, ["pre_check"])
+
+
+def test_an_action_is_not_begun_by_another_worker_on_a_pre_check_of_long_ago(
+    scene: Scene, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = requested(scene)
+
+    def dies(job: str) -> Seen:
+        raise Killed
+
+    with monkeypatch.context() as first:
+        first.setattr(elsewhere, "look", dies)
+        with pytest.raises(Killed):
+            execution.execute(run.pk, at=timezone.now())
+    long_ago = timezone.now() - timedelta(seconds=ELSEWHERE.time_limit + 1)
+    Run.objects.update(started_at=long_ago)
+    assert execution.execute(run.pk, at=timezone.now() + timedelta(minutes=5))
+    run.refresh_from_db()
+    assert (run.status, elsewhere.launched) == (Run.Status.FAILED, ["pre_check"])
+    assert "too old" in run.reason
+
+
+def test_a_python_run_is_never_taken_over(scene: Scene) -> None:
+    run = scene.request()
+    claimed = execution._claim(run.pk, at=timezone.now())
+    assert claimed is not None
+    assert execution._commit_starting(claimed, RUNBOOKS["unlock_account"])
+    before = Run.objects.get().fence
+    assert not execution.execute(run.pk, at=timezone.now() + timedelta(hours=1))
+    assert Run.objects.get().fence == before
 
 
 def test_a_worker_whose_run_was_taken_over_launches_and_records_nothing_more(
@@ -195,7 +225,7 @@ def test_a_worker_whose_run_was_taken_over_launches_and_records_nothing_more(
     thread = threading.Thread(target=slow)
     thread.start()
     assert elsewhere.reached.wait(20)
-    taken = watching.take_over(run.pk, at=timezone.now() + timedelta(minutes=2))
+    taken = watching.take_over(run.pk, runbooks=[ELSEWHERE.key], at=timezone.now() + timedelta(minutes=5))
     assert taken is not None
     elsewhere.hold = ""
     thread.join(20)

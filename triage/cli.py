@@ -211,8 +211,9 @@ def reconcile(once: bool) -> None:
 
 @cli.command()
 @click.option("--after-failover", is_flag=True, help="hold the lake's record of started runs against the database")
+@click.option("--despite-unmatched", is_flag=True, help="somebody has looked at what no ticket is here for")
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
-def recover(after_failover: bool, json_file: str | None) -> None:
+def recover(after_failover: bool, despite_unmatched: bool, json_file: str | None) -> None:
     """Put database and lake in agreement after a restore or failover, and let automation start again."""
     if not after_failover:
         raise click.UsageError("say what to recover from: triage recover --after-failover")
@@ -224,15 +225,20 @@ def recover(after_failover: bool, json_file: str | None) -> None:
         from triage import failover
         from triage.lake import here
 
-        found = failover.recover(here.store(), at=timezone.now(), actor=who())
+        found = failover.recover(here.store(), at=timezone.now(), actor=who(), despite=despite_unmatched)
         tell(f"{found.claims} runs in the lake since the last tick; {found.known} of them are known here")
         tell(f"{len(found.settled)} were started and are not known to have ended: a person must settle each")
         for claim in found.unmatched:
             tell(f"no ticket {claim.external_id}: {claim.runbook} was started on {claim.target_object}; look at it")
         if found.unmatched:
             tell("tickets that only the lake knows come back by: triage replay --source SLUG --since ISO")
-        tell("automation may start again")
+            tell("then recover again, or say --despite-unmatched when somebody has looked")
+        for damaged in found.damaged:
+            tell(damaged)
+        tell("automation may start again" if found.automation_enabled else "automation stays off: see the overview")
         write(json_file, found.as_dict())
+        if not found.automation_enabled:
+            sys.exit(1)
 
 
 def _share(value: float | None) -> str:

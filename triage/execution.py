@@ -8,6 +8,7 @@ UNKNOWN and goes to a person, never to a second try; only one whose jobs are els
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Literal
@@ -65,7 +66,8 @@ def execute(run_id: int, *, at: datetime) -> bool:
 
     A started run whose jobs are elsewhere and whose worker was lost is gone on with.
     """
-    if (lost := take_over(run_id, at=at)) is not None:
+    elsewhere = [runbook.key for runbook in RUNBOOKS.values() if runbook.runner in RESUMABLE]
+    if (lost := take_over(run_id, runbooks=elsewhere, at=at)) is not None:
         return _go_on(_loaded(lost.pk))
     run = None if _held(run_id, at=at) else _claim(run_id, at=at)
     return run is not None and _started(run, at=at)
@@ -84,12 +86,9 @@ def _started(run: Run, *, at: datetime) -> bool:
         return _put_back(run, until=at + NO_ANSWER, reason=f"What the run depends on could not be asked: {error}")
     if late:
         return _void(run, at=at, reason=late)
-    if not _claim_in_lake(run, at=at):
+    if not _claim_in_lake(run, at=at) or not _commit_starting(run, runbook):
         return False
-    handed = links.prepare(run, runbook, at=at)
-    if not _commit_starting(run, runbook):
-        return False
-    _carry_out(run, runbook, target, handed=handed)
+    _carry_out(run, runbook, target)
     return True
 
 
@@ -97,17 +96,20 @@ def _go_on(run: Run) -> bool:
     runbook = RUNBOOKS.get(run.runbook)
     if runbook is None or runbook.runner not in RESUMABLE:
         return False  # it stays as it is until it counts as lost
+    with suppress(LakeError):  # a lake that is away keeps nobody from following a job
+        if failover.noticed(here.store(), at=timezone.now()):
+            return False
     log.warning("going on with run %s, whose worker was lost", run.uuid)
-    _carry_out(run, runbook, settings_of(run.target))
+    _carry_out(run, runbook, settings_of(run.target), resumed=True)
     return True
 
 
-def _carry_out(
-    run: Run, runbook: Runbook, target: Mapping[str, str], *, handed: Mapping[str, str] | None = None
-) -> None:
+def _carry_out(run: Run, runbook: Runbook, target: Mapping[str, str], *, resumed: bool = False) -> None:
     """Hand the run to its runner and record how it ended; nothing where another worker goes on with it."""
 
     def begin() -> None:
+        if resumed and _too_old(run, runbook):
+            raise _NotBegun("refused", "Its worker was lost, and what allowed it is too old; nothing was changed.")
         try:  # the pre-check may have taken a while
             off = watching.surely(lambda: obstacles.switched_off(run.customer, runbook))
         except (OperationalError, InterfaceError) as error:
@@ -122,6 +124,7 @@ def _carry_out(
             raise _NotBegun("unknown", STARTED_BEFORE)
 
     try:
+        handed = {} if resumed else links.prepare(run, runbook, at=timezone.now())
         outcome = RUNNERS[runbook.runner](
             runbook,
             parameters=run.parameters,
@@ -136,6 +139,12 @@ def _carry_out(
     except _NotBegun as stopped:
         outcome = stopped.outcome
     _record_surely(run, outcome)
+
+
+def _too_old(run: Run, runbook: Runbook) -> bool:
+    """Whether a resumed run's action would begin on a decision, a pre-check or a runbook that no longer holds."""
+    age = timezone.now() - (run.started_at or run.requested_at)
+    return age > timedelta(seconds=runbook.time_limit) or versions.digest(run.customer, runbook) != run.action_digest
 
 
 def _held(run_id: int, *, at: datetime) -> bool:
@@ -194,12 +203,15 @@ def _claim_in_lake(run: Run, *, at: datetime) -> bool:
     try:
         store = here.store()
         if failover.noticed(store, at=at):
-            return _put_back(run, until=at + NO_ANSWER, reason=failover.RESTORED)
+            return _put_back(run, until=timezone.now() + NO_ANSWER, reason=failover.RESTORED)
         claim = _lake_claim(run)
-        if not claims.take(store, claim) or claims.started(store, claim):
+        if not claims.take(store, claim):
             return _void(run, at=at, reason="The lake says that this run was started before; a person must look.")
+        if claims.started(store, claim):  # in a life of the database that this one does not know of
+            failover.settled(claim, run, at=at)
+            return False
     except LakeError as error:
-        return _put_back(run, until=at + NO_ANSWER, reason=f"The lake does not answer: {error}")
+        return _put_back(run, until=timezone.now() + NO_ANSWER, reason=f"The lake does not answer: {error}")
     return True
 
 
@@ -240,7 +252,7 @@ def _commit_starting(run: Run, runbook: Runbook) -> bool:
 def _claimed_for(runbook: Runbook) -> timedelta:
     """How long a started run is its worker's: a short claim is renewed while its jobs elsewhere are followed."""
     if runbook.runner in RESUMABLE:
-        return timedelta(seconds=environment().claim_seconds)
+        return watching.length()
     return timedelta(seconds=runbook.longest_seconds) + MARGIN
 
 

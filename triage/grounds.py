@@ -48,7 +48,7 @@ def _word_gone(run: Run, *, at: datetime) -> str | None:
         return None  # ordered, and in no need of another person
     if asked.status != Approval.Status.GRANTED:
         return "The approval no longer stands."
-    return approvals.still_bound(asked, at=at)
+    return approvals.still_bound(asked, at=min(at, asked.expires_at))  # its time was looked at above, with the window
 
 
 def itsm_says_no(run: Run, runbook: Runbook) -> str | None:

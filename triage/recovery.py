@@ -5,6 +5,7 @@ broker is the very thing that it distrusts.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -50,6 +51,8 @@ RENEWAL = timedelta(days=14)
 FOLLOWED = timedelta(hours=1)
 """So much longer than its time limit a run elsewhere is tried to be followed, before nobody can know its end."""
 TICK = timedelta(seconds=5)
+LAKE_AWAY = 60.0
+_tick_again = [0.0]
 RECONCILER = "reconciler"
 
 
@@ -103,6 +106,9 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
                 changes={"finished_at": at},  # from now on it counts for the circuit
             )
             if won:
+                written = "".join(run.pieces.order_by("pk").values_list("text", flat=True))
+                Run.objects.filter(pk=run.pk).update(output=written)  # who has to say what happened needs it
+                run.pieces.all().delete()
                 run.refresh_from_db()
                 automation.settle(run, at=at, actor=ACTOR)
                 found.unknown += 1
@@ -246,12 +252,13 @@ def _bells(found: Sweep, *, at: datetime) -> None:
 def _tick(_: Sweep, *, at: datetime) -> None:
     """Leave word in the lake how far this database is, and look whether the lake knows of more."""
     last = standing.now().ticked_at
-    if last is not None and at - TICK < last <= at:
+    if time.monotonic() < _tick_again[0] or (last is not None and at - TICK < last <= at):
         return
     try:
         failover.tick(here.store(), at=at)
     except LakeError as error:
         log.warning("the lake does not take the database's tick: %s", error)
+        _tick_again[0] = time.monotonic() + LAKE_AWAY  # a lake that hangs must not slow every sweep down
 
 
 def _old_keys(_: Sweep, *, at: datetime) -> None:

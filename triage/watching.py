@@ -3,7 +3,7 @@
 Each method is one short transaction of its own, called from the loop that follows the run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from triage.environment import environment
 from triage.models import Person, Run, RunPiece
 
 Done = TypeVar("Done")
+LAUNCH = timedelta(minutes=4)
 STOPPED = "it was ended by {person}"
 
 
@@ -35,8 +36,8 @@ def watch(run: Run, *, on_start: Callable[[], None], renewed: bool) -> Watch:
     renewed: the claim is short and kept alive while the run is followed, since another worker may go on with it.
     """
     claim = Q(mine(run, Run.Status.STARTING))
-    length = timedelta(seconds=environment().claim_seconds)
-    renew_at = timezone.now() + length / 3
+    most = length()
+    renew_at = timezone.now() + most / 3
 
     def on_phase(phase: str) -> None:
         surely(lambda: Run.objects.filter(claim).update(phase=phase))
@@ -45,14 +46,14 @@ def watch(run: Run, *, on_start: Callable[[], None], renewed: bool) -> Watch:
         surely(lambda: RunPiece.objects.create(run=run, at=timezone.now(), text=text))
 
     def on_job(job: str) -> None:
-        if not surely(lambda: Run.objects.filter(claim).update(job=job, **(_until(length) if renewed else {}))):
+        if not surely(lambda: Run.objects.filter(claim).update(job=job, **(_until(most) if renewed else {}))):
             raise Left(f"another worker goes on with run {run.uuid}")
 
     def stop() -> str:
         nonlocal renew_at
         if renewed and timezone.now() > renew_at:
-            renew_at = timezone.now() + length / 3
-            if not surely(lambda: Run.objects.filter(claim).update(**_until(length))):
+            renew_at = timezone.now() + most / 3
+            if not surely(lambda: Run.objects.filter(claim).update(**_until(most))):
                 raise Left(f"another worker goes on with run {run.uuid}")
         stopped = Run.objects.filter(claim, stop_asked_at__isnull=False).select_related("stop_asked_by")
         asked = surely(stopped.first)
@@ -78,14 +79,24 @@ def ask_to_stop(run: Run, *, person: Person, at: datetime) -> None:
     lifecycle.record(row=run, event="asked to end", at=at, actor=f"person:{person.pk}")
 
 
-def take_over(run_id: int, *, at: datetime) -> Run | None:
-    """Claim a started run whose worker was lost, to go on with its jobs elsewhere; None where somebody follows it."""
-    lost = Run.objects.filter(pk=run_id, status=Run.Status.STARTING, claim_until__lt=at)
-    length = timedelta(seconds=environment().claim_seconds)
-    if not lost.update(fence=F("fence") + 1, **_until(length, at=at)):
+def take_over(run_id: int, *, runbooks: Collection[str], at: datetime) -> Run | None:
+    """Claim a started run of these runbooks whose worker was lost, to go on with its jobs elsewhere.
+
+    None where somebody follows it, or where its jobs are not elsewhere and end with their worker.
+    """
+    lost = Run.objects.filter(pk=run_id, status=Run.Status.STARTING, claim_until__lt=at, runbook__in=runbooks)
+    if not lost.update(fence=F("fence") + 1, **_until(length(), at=at)):
         return None
-    found: Run | None = Run.objects.filter(pk=run_id, status=Run.Status.STARTING, claim_until=at + length).first()
+    found: Run | None = Run.objects.filter(pk=run_id, status=Run.Status.STARTING, claim_until=at + length()).first()
     return found
+
+
+def length() -> timedelta:
+    """How long a run with jobs elsewhere is its worker's without a sign of life.
+
+    Longer than a launch may take, with all that is asked before it: nobody must take a run for lost meanwhile.
+    """
+    return max(timedelta(seconds=environment().claim_seconds), LAUNCH)
 
 
 def _until(length: timedelta, at: datetime | None = None) -> dict[str, datetime]:

@@ -216,6 +216,7 @@ class _Following:
         self.talk = Conversation()
         self.output = Output()
         self._announced = 0
+        self._asked = False
         self._undoing = False
         self._tell_at = time.monotonic() + TELL_SECONDS
 
@@ -253,7 +254,8 @@ class _Following:
             phase = self.talk.begun[self._announced]
             self._announced += 1
             self._guarded("on_phase", self.watch.on_phase, phase)
-        if self.talk.ready and not self.talk.allowed and not self.over:
+        if self.talk.ready and not self._asked and not self.over:
+            self._asked = True
             self.watch.on_start()
             if time.monotonic() <= self.deadline:
                 # Said before it is sent: from here on nobody may claim that nothing was changed.

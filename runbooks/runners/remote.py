@@ -113,6 +113,7 @@ class _Run:
         self.output = Output()
         self.live = Live(clean)
         self.alarm = False
+        self.resumed = bool(state.phase)
         state.ends_at = max(state.ends_at, time.time() + AGAIN_SECONDS) if state.phase else time.time() + self.limit
 
     def phase(self, name: str) -> tuple[str, str]:
@@ -141,8 +142,12 @@ class _Run:
             return self.state.job or self._lost(name)
         if name == "undo":
             self.state.ends_at = time.time() + self.runbook.undo_time_limit
+        # What a worker is told may be older than what another did: a change is looked for before it is launched.
+        found = self._found(name) if self.resumed and name in CHANGING else []
+        if len(found) > 1:
+            raise _Unknown(f"{len(found)} jobs are found for the {_words(name)} of this run")
         self._intend(name)
-        return ""
+        return self._known(found[0]) if found else ""
 
     def ready(self) -> bool:
         """Ask the caller once whether the action may start; a worker that goes on afterwards does not ask again."""

@@ -67,7 +67,6 @@ def started(store: ObjectStore, claim: Claim) -> bool:
     return True
 
 
-def since(store: ObjectStore, at: datetime) -> Iterator[Claim]:
-    """All claims that were made at or after this moment, by the lake's clock."""
-    for key in store.list(layout.CLAIMS, changed_since=at):
-        yield read(store, key)
+def keys_since(store: ObjectStore, at: datetime) -> Iterator[str]:
+    """The keys of all claims that were made at or after this moment, by the lake's clock."""
+    return store.list(layout.CLAIMS, changed_since=at)

@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 
-from runbooks.registry import RUNBOOKS
-from triage import automation, lifecycle
-from triage.models import Person, Run, Ticket, Writeback
+from triage import automation, ended, lifecycle
+from triage.models import Person, Run, Ticket
 from triage.permissions import check_can_settle
 from triage.queries.blind import REVEALED, has_looked
 from triage.queries.log import name_of
@@ -30,7 +31,8 @@ def settle_unknown(run: Run, *, person: Person, succeeded: bool | None, note: st
             at=at,
             actor=actor,
             reason=f"{name_of(person)} looked: {found}. {note}"[:1000],
-            changes={"finished_at": at},
+            # when it ended is known already, and an old failure must not count as a new one
+            changes={"finished_at": Coalesce(F("finished_at"), Value(at))},
         )
         if not won:
             raise ReviewRefused("This run is settled already. Reload the page.")
@@ -47,24 +49,13 @@ def reveal(ticket: Ticket, *, person: Person, at: datetime) -> None:
 
 
 def _resolve(run: Run, *, at: datetime, actor: str) -> None:
-    """The lost run's own ticket came to the desk when the run was lost; now it is resolved there."""
+    """The lost run's ticket and its storm's came to the desk when the run was lost; now they are resolved there."""
+    mine = Q(pk=run.ticket_id, text_hash=run.text_hash) | Q(linked_run=run)
     won = lifecycle.advance(
-        Ticket.objects.filter(pk=run.ticket_id, status=Ticket.Status.NEEDS_REVIEW, text_hash=run.text_hash),
+        Ticket.objects.filter(mine, status=Ticket.Status.NEEDS_REVIEW),
         to=Ticket.Status.RESOLVED,
         at=at,
         actor=actor,
         reason=run.reason,
     )
-    if won:
-        title = RUNBOOKS[run.runbook].title if run.runbook in RUNBOOKS else run.runbook
-        Writeback.objects.get_or_create(
-            key=f"run-{run.uuid}-{run.ticket_id}",
-            defaults={
-                "customer": run.customer,
-                "ticket_id": run.ticket_id,
-                "what": "resolve",
-                "content": {"text": f"{title}: done. {run.reason}", "run": str(run.uuid)},
-                "next_at": at,
-                "created_at": at,
-            },
-        )
+    ended.tell_itsm(run, won, at=at)

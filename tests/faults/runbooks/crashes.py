@@ -16,7 +16,8 @@ JOBS = 0.7
 """The share of the runs elsewhere whose worker dies around a launch, and not at a point of every run."""
 LATER = 0.3
 """The share of later tries that die too."""
-MOST_ROUNDS = 12
+MOST_ROUNDS, KILLED_ROUNDS = 12, 8
+"""How often what is left is tried, and how often at most a try may die: in the end somebody gets through."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ def _batch(found: World, dispatchers: Dispatchers, crashes: list[str], rng: rand
         if rng.random() < 0.5:  # the same message again, to the other dispatcher or to the same
             messages.append((rng.randrange(2), {"run": run, "crash": None if rng.random() < 0.5 else crash}))
     open_ones = Run.objects.filter(pk__in=runs, status__in=["requested", "claimed", "starting"])
-    for _ in range(MOST_ROUNDS):
+    for turn in range(MOST_ROUNDS):
         rng.shuffle(messages)
         _count(dispatchers.send(messages), killed)
         _count(dispatchers.send([(number, _sweep(rng)) for number in (0, 1)]), killed)
@@ -73,16 +74,16 @@ def _batch(found: World, dispatchers: Dispatchers, crashes: list[str], rng: rand
             # Its worker is dead for certain, and its claim has run out for whoever comes later: once, by one worker.
             late = [{"ahead": AHEAD}] if run in elsewhere and status == Run.Status.STARTING else [{}, {}]
             messages += [
-                (rng.randrange(2), {"run": run, "crash": _again(rng, elsewhere=run in elsewhere), **more})
+                (rng.randrange(2), {"run": run, "crash": _again(rng, turn, elsewhere=run in elsewhere), **more})
                 for more in late
             ]
 
 
-def _again(rng: random.Random, *, elsewhere: bool) -> str | None:
+def _again(rng: random.Random, turn: int, *, elsewhere: bool) -> str | None:
     from tests.faults.runbooks import points
 
     chosen = [*points.POINTS, *(points.JOB_POINTS if elsewhere else ())]
-    return rng.choice(chosen) if rng.random() < LATER else None
+    return rng.choice(chosen) if turn < KILLED_ROUNDS and rng.random() < LATER else None
 
 
 def _sweep(rng: random.Random) -> dict[str, Any]:
