@@ -2,7 +2,15 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
+
+_SECRET = re.compile(r"(/(?:set-password|sign-in)/)[^/\s\"']+")
+"""One-time links, whose path alone opens them."""
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET.sub(r"\1***", text)
 
 
 class JsonLines(logging.Formatter):
@@ -14,8 +22,8 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage()[:4000],
+            "message": _without_secrets(record.getMessage()[:4000]),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)[-8000:]
+            line["error"] = _without_secrets(self.formatException(record.exc_info)[-8000:])
         return json.dumps(line, ensure_ascii=True)

@@ -9,6 +9,9 @@ from triage import bell, execution, intake, landing, learning, prediction, pulli
 from triage.environment import environment
 from triage.models import Ticket, WorkerBeat
 
+PEER_SECONDS = 150
+"""For what talks with others: a peer that drips its answer must not hold a worker. Claims make the end harmless."""
+
 
 @shared_task(soft_time_limit=20, time_limit=30)
 def classify_waiting() -> None:
@@ -40,20 +43,20 @@ def land_waiting() -> None:
     landing.land(at=timezone.now())
 
 
-@shared_task
+@shared_task(soft_time_limit=PEER_SECONDS, time_limit=PEER_SECONDS + 30)
 def write_back() -> None:
     """Tell the ITSMs what is due."""
     if writeback.deliver(at=timezone.now()).more:
         bell.ring_now("write_back")
 
 
-@shared_task
+@shared_task(soft_time_limit=PEER_SECONDS, time_limit=PEER_SECONDS + 30)
 def look_elsewhere() -> None:
     """Ask job systems what they would run now."""
     versions.refresh(at=timezone.now())
 
 
-@shared_task
+@shared_task(soft_time_limit=PEER_SECONDS, time_limit=PEER_SECONDS + 30)
 def pull_sources(source_id: int) -> None:
     """Pull what changed in one ITSM; a pass that needs longer goes on with the next message."""
     pulled = pulling.pull(source_id, at=timezone.now())
@@ -66,7 +69,7 @@ def pull_sources(source_id: int) -> None:
     _tell_soon()
 
 
-@shared_task
+@shared_task(soft_time_limit=PEER_SECONDS, time_limit=PEER_SECONDS + 30)
 def tell_people() -> None:
     """Send the mails and events that are due."""
     if telling.deliver(at=timezone.now()).more:

@@ -21,6 +21,7 @@ SCOPES: Mapping[str, str] = {
     "predict": "ask what Triage would make of a text",
     "reviews:read": "read verdicts",
     "reviews:write": "give verdicts",
+    "runs:order": "have a verdict's runbook run",
     "articles:read": "read articles",
     "articles:write": "write and retire articles",
     "runbooks:read": "read runbooks",

@@ -70,7 +70,7 @@ def issue(db, nodeid):
         "updated_at": moment(row.activity),
         "fields": {
             "assignee": db.user.get(row.assignedto, "username") if row.assignedto else "",
-            "organisation": creator.organisation or "",
+            "creator_organisation": creator.organisation or "",
             "updated_by": db.user.get(db.getuid(), "username"),
         },
     }

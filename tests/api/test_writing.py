@@ -53,6 +53,8 @@ def test_the_desks_rules_hold_for_verdicts(scene: scenes.Scene) -> None:
     assert "verdict" in problem(caller.post("/reviews/", verdict(ticket, verdict="maybe")), 422)
     problem(Caller(scene.stranger).post("/reviews/", verdict(ticket)), 404)
     assert "reviews:write" in problem(Caller(scene.agent, "reviews:read").post("/reviews/", verdict(ticket)), 403)
+    words_only = Caller(scene.agent, "reviews:write")
+    assert "runs:order" in problem(words_only.post("/reviews/", verdict(ticket, follow="run")), 403)
     assert not Review.objects.exists()
 
 

@@ -191,3 +191,8 @@ def test_an_answer_that_drips_ends_at_the_deadline(peer: Peer, monkeypatch: pyte
     with pytest.raises(ReadFailed):
         standard.read(source(read_url=f"{peer.url}/{{external_id}}"), "1")
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("told", ["Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "soon", "", "-5", "9" * 400])
+def test_a_hostile_retry_after_is_a_bounded_number(told: str) -> None:
+    assert 0.0 <= outgoing._wait(told) <= outgoing.LONGEST_WAIT

@@ -87,7 +87,7 @@ class MappingInline(admin.TabularInline):  # type: ignore[type-arg]  # as above
 
 
 @admin.register(Person)
-class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # as above
+class PersonAdmin(LoggedAdmin, UserAdmin):  # type: ignore[type-arg]  # as above
     """People and their roles; groups and single permissions are not used."""
 
     inlines = (MembershipInline,)

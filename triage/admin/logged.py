@@ -29,3 +29,23 @@ class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serv
             row=obj, event="deleted", at=timezone.now(), actor=f"person:{request.user.pk}", reason=str(obj)
         )
         super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """Record and delete each of several."""
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Save and record what was changed in rows that belong to this one, such as a person's roles."""
+        super().save_formset(request, form, formset, change)
+        said = [f"added {row}" for row in formset.new_objects]
+        said += [f"changed {row}: {', '.join(names)}" for row, names in formset.changed_objects]
+        said += [f"deleted {row}" for row in formset.deleted_objects]
+        if said:
+            lifecycle.record(
+                row=form.instance,
+                event="changed",
+                at=timezone.now(),
+                actor=f"person:{request.user.pk}",
+                reason="; ".join(said)[:500],
+            )

@@ -102,6 +102,8 @@ def review(request: HttpRequest, number: Number) -> ReviewOut:
 def create(request: HttpRequest, response: HttpResponse, said: VerdictIn) -> Status[ReviewOut]:
     """Give a verdict and start what follows from it. 409 with the reason where the desk would refuse it too."""
     person = person_of(request, "reviews:write")
+    if said.follow == "run":
+        person_of(request, "runs:order")  # a verdict is a word about a ticket, a run is an act
     rows = Ticket.objects.visible_to(person).select_related("customer", "source", "held_by")
     row: Ticket = get_object_or_404(rows, uuid=said.ticket)
     row.text_hash = said.text_hash  # what the person read, not what is stored by now

@@ -13,7 +13,7 @@ from ninja import Query, Router, Schema
 from triage.api.access import person_of
 from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS
-from triage.models import Run
+from triage.models import Run, Ticket
 from triage.queries import blind
 
 router = Router(tags=["runs"])
@@ -33,7 +33,7 @@ class RunOut(Schema):
     target_object: str | None
     parameters: dict[str, str] | None
     reason: str | None
-    status: Status
+    status: Status | None
     requested_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -57,7 +57,9 @@ def runs(request: HttpRequest, wanted: Query[Wanted]) -> Runs:
     """Runs at the customers that the token's owner belongs to, newest first."""
     rows = Run.objects.visible_to(person_of(request, "runs:read")).select_related("ticket", "customer", "target")
     if wanted.status:
-        rows = rows.filter(status=wanted.status)
+        # how a sealed ticket's run went would tell what was thought of it
+        sealed = blind.sealed_among(Ticket.objects.all(), at=timezone.now())
+        rows = rows.filter(status=wanted.status).exclude(ticket__in=sealed.values("pk"))
     shown, onward = cut(rows.defer("output", "phases"), wanted)
     hidden = blind.sealed([row.ticket for row in shown], at=timezone.now())
     return Runs(items=[_shown(row, hidden) for row in shown], next=onward)
@@ -86,7 +88,7 @@ def _shown(row: Run, hidden: Collection[int]) -> RunOut:
         target_object=None if sealed else row.target_object,
         parameters=None if sealed else {name: str(value) for name, value in row.parameters.items()},
         reason=None if sealed else row.reason,
-        status=row.status,  # type: ignore[arg-type]  # one of them by a constraint
+        status=None if sealed else row.status,  # type: ignore[arg-type]  # one of them by a constraint
         requested_at=row.requested_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -48,7 +48,7 @@ class TicketLine(Schema):
     subject: str
     requester: str
     language: str
-    status: Status
+    status: Status | None
     priority: str
     due_at: datetime | None
     created_at: datetime
@@ -189,6 +189,9 @@ def _narrowed(rows: QuerySet[Ticket], wanted: Wanted, *, at: datetime) -> QueryS
         rows = rows.filter(source__slug=wanted.source)
     if wanted.status:
         rows = rows.filter(status=wanted.status)
+        if wanted.status not in queue.OPEN:
+            # where a sealed ticket went would tell what was thought of it
+            rows = rows.exclude(pk__in=blind.sealed_among(Ticket.objects.all(), at=at).values("pk"))
     if wanted.updated_since:
         rows = rows.filter(changed_at__gte=wanted.updated_since)
     if wanted.article:
@@ -214,7 +217,7 @@ def _line(
         "subject": row.subject,
         "requester": row.requester,
         "language": row.language,
-        "status": row.status,
+        "status": None if sealed and row.status not in queue.OPEN else row.status,
         "priority": row.priority,
         "due_at": row.due_at,
         "created_at": row.created_at,

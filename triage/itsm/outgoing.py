@@ -166,7 +166,7 @@ def _wait(told: str) -> float:
         return min(float(told.strip()[:9]), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(told)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)

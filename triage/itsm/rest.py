@@ -20,6 +20,7 @@ from triage.models import Source
 NOT_FOUND = 404
 # a page of long tickets must never be one that nothing gets past: 50 texts of 64 KB take 19 MB when all is escaped
 MOST_BYTES = 32 * 1024 * 1024
+MOST_VALUES = 500_000
 Converter = Callable[[Mapping[str, Any]], Mapping[str, object]]
 
 
@@ -44,6 +45,8 @@ def call(
 
 def told(raw: bytes) -> dict[str, Any]:
     """The JSON object of an answer; a page of HTML in its place (an instance that sleeps) is tried again later."""
+    if raw.count(b"{") + raw.count(b"[") > MOST_VALUES:  # small text can become thirty times its size in memory
+        raise ExchangeFailed("the ITSM answered with more records than one page can have", permanent=True)
     try:
         value = strict_json.decoded(raw)
     except PayloadInvalid as error:

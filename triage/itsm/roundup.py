@@ -51,7 +51,7 @@ def converted(issue: Mapping[str, Any]) -> dict[str, object]:
         "updated_at": _iso(issue.get("activity")),
         "fields": {
             "assignee": rest.text_of(issue.get("assignedto.username")),
-            "organisation": rest.text_of(issue.get("creator.organisation")),
+            "creator_organisation": rest.text_of(issue.get("creator.organisation")),
         },
     }
     return {key: item for key, item in said.items() if item is not None}

@@ -49,7 +49,10 @@ def allowed(url: str, *, internal: bool) -> list[str]:
     check(url)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise AddressRefused(f"{parts.hostname} is no name of a host") from None
     numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for number in numbers:
         why = trouble(number, internal=internal)

@@ -161,6 +161,11 @@ def _event(row: Posting, found: Sent, *, at: datetime) -> None:
         found.failed += 1
         _event_failed(row, error, at=at)
         return
+    except Exception as error:  # whatever one endpoint does must not keep the others waiting for ever
+        log.exception("event %s to endpoint %s", row.uuid, row.endpoint_id)
+        found.failed += 1
+        _event_failed(row, events.EventFailed(type(error).__name__, permanent=False), at=at)
+        return
     _mine(row).update(status=S.DONE, done_at=at, reason="", claim_until=None)
     _endpoint(row).filter(failing_since__isnull=False).update(failing_since=None)
     found.events += 1

@@ -72,7 +72,7 @@ def _batch(found: World, dispatchers: Dispatchers, crashes: list[str], rng: rand
         messages = []
         for run, status in left:
             # Its worker is dead for certain, and its claim has run out for whoever comes later: once, by one worker.
-            late = [{"ahead": AHEAD}] if run in elsewhere and status == Run.Status.STARTING else [{}, {}]
+            late = [{"ahead": AHEAD * (turn + 1)}] if run in elsewhere and status == Run.Status.STARTING else [{}, {}]
             messages += [
                 (rng.randrange(2), {"run": run, "crash": _again(rng, turn, elsewhere=run in elsewhere), **more})
                 for more in late
