@@ -143,7 +143,7 @@ class _Run:
         if name == "undo":
             self.state.ends_at = time.time() + self.runbook.undo_time_limit
         # What a worker is told may be older than what another did: a change is looked for before it is launched.
-        found = self._found(name) if self.resumed and name in CHANGING else []
+        found = self._found(name, pauses=(0.0,)) if self.resumed and name in CHANGING else []
         if len(found) > 1:
             raise _Unknown(f"{len(found)} jobs are found for the {_words(name)} of this run")
         self._intend(name)
@@ -211,10 +211,10 @@ class _Run:
             raise _Unknown(f"during the {_words(name)}, {why}")
         raise _Unreached(why)
 
-    def _found(self, name: str) -> list[str]:
+    def _found(self, name: str, *, pauses: tuple[float, ...] | None = None) -> list[str]:
         """A job may appear in the other system's list a moment after its launch."""
         found: list[str] = []
-        for pause in FIND_SECONDS:
+        for pause in FIND_SECONDS if pauses is None else pauses:
             try:
                 found = self.jobs.find(name)
             except RemoteError as error:
