@@ -6,14 +6,12 @@ UNKNOWN and goes to a person, never to a second try; only one whose jobs are els
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Literal
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -28,6 +26,7 @@ from triage.environment import environment
 from triage.lake import claims, here
 from triage.lake.errors import LakeError
 from triage.models import Customer, Run, Ticket
+from triage.recording import record_surely
 from triage.targets import settings_of, still_fit
 from triage.watching import mine, take_over
 
@@ -35,19 +34,7 @@ log = logging.getLogger(__name__)
 ACTOR = "system:automation"
 MARGIN = timedelta(seconds=30)
 NO_ANSWER = timedelta(seconds=10)
-RECORD_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries to record an outcome; together shorter than MARGIN, after which the run counts as lost."""
-
 STARTED_BEFORE = "The lake says that this run's action was started before: look at the target, then say if it happened."
-
-FINAL = {
-    "succeeded": Run.Status.SUCCEEDED,
-    "refused": Run.Status.FAILED,
-    "failed": Run.Status.FAILED,
-    "undone": Run.Status.UNDONE,
-    "undo_failed": Run.Status.UNDO_FAILED,
-    "unknown": Run.Status.UNKNOWN,
-}
 
 
 class _NotBegun(Exception):
@@ -138,7 +125,7 @@ def _carry_out(run: Run, runbook: Runbook, target: Mapping[str, str], *, resumed
         return
     except _NotBegun as stopped:
         outcome = stopped.outcome
-    _record_surely(run, outcome)
+    record_surely(run, outcome)
 
 
 def _too_old(run: Run, runbook: Runbook) -> bool:
@@ -254,42 +241,6 @@ def _claimed_for(runbook: Runbook) -> timedelta:
     if runbook.runner in RESUMABLE:
         return watching.length()
     return timedelta(seconds=runbook.longest_seconds) + MARGIN
-
-
-def _record_surely(run: Run, outcome: Outcome) -> None:
-    """Record an outcome that is known: a database that restarts meanwhile must not make it an unknown one."""
-    for pause in RECORD_PAUSES:
-        try:
-            return _record(run, outcome, at=timezone.now())
-        except (OperationalError, InterfaceError) as error:
-            log.warning("run %s ended as %s and is not recorded yet: %s", run.uuid, outcome.status, error)
-            connection.close()
-            time.sleep(pause)
-    return _record(run, outcome, at=timezone.now())
-
-
-def _record(run: Run, outcome: Outcome, *, at: datetime) -> None:
-    with transaction.atomic():
-        automation.lock(run)
-        won = lifecycle.advance(
-            Run.objects.filter(mine(run, Run.Status.STARTING)),
-            to=FINAL[outcome.status],
-            at=at,
-            actor=ACTOR,
-            reason=outcome.message[:1000],
-            changes={
-                "finished_at": at,
-                "phases": [asdict(phase) for phase in outcome.phases],
-                "output": outcome.output,
-                "alarm": outcome.alarm,
-            },
-        )
-        if not won:
-            log.error("run %s ended as %s, but its row had moved on", run.uuid, outcome.status)
-            return
-        run.refresh_from_db()
-        run.pieces.all().delete()  # the whole output stands in the run now
-        automation.settle(run, at=at, actor=ACTOR)
 
 
 def _void(run: Run, *, at: datetime, reason: str) -> bool:

@@ -18,7 +18,19 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from runbooks import process
 from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE
-from triage import approvals, automation, failover, intake, lifecycle, pulling, standing, telling, versions, waiting
+from triage import (
+    approvals,
+    automation,
+    failover,
+    intake,
+    lifecycle,
+    pulling,
+    standing,
+    telling,
+    versions,
+    waiting,
+    watching,
+)
 from triage.celery import POOLS
 from triage.lake import here
 from triage.lake.errors import LakeError
@@ -106,8 +118,8 @@ def _lost_runs(found: Sweep, *, at: datetime) -> None:
                 changes={"finished_at": at},  # from now on it counts for the circuit
             )
             if won:
-                written = "".join(run.pieces.order_by("pk").values_list("text", flat=True))
-                Run.objects.filter(pk=run.pk).update(output=written)  # who has to say what happened needs it
+                # who has to say what happened needs it
+                Run.objects.filter(pk=run.pk).update(output=watching.written(run))
                 run.pieces.all().delete()
                 run.refresh_from_db()
                 automation.settle(run, at=at, actor=ACTOR)

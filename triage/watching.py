@@ -62,6 +62,11 @@ def watch(run: Run, *, on_start: Callable[[], None], renewed: bool) -> Watch:
     return Watch(on_start=on_start, on_phase=on_phase, on_output=on_output, on_job=on_job, stop=stop)
 
 
+def written(run: Run) -> str:
+    """All that a run has written so far, for the row of one that ends without an output of its own."""
+    return "".join(run.pieces.order_by("pk").values_list("text", flat=True))
+
+
 def surely(act: Callable[[], Done]) -> Done:
     """Do it, and once more on a fresh connection where the database had gone away: it may have been restarted."""
     try:

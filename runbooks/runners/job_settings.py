@@ -1,5 +1,6 @@
 """The tables [awx] and [rundeck] of a runbook.toml: which job each phase is, and which values it is given."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 from uuid import UUID
@@ -25,20 +26,20 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _Phases(_Frozen):
+class _Phases(_Frozen, ABC):
     """What both tables share; `given` and `parameters_of` are the same of either."""
 
+    @abstractmethod
     def given(self, phase: str) -> Mapping[str, str]:
         """The values that a phase's job gets: name in the job -> parameter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def host(self) -> str | None:
         """The parameter that names the one host to work on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mark(self) -> str:
         """The name under which the job gets the run's identity."""
-        raise NotImplementedError
 
     def phases(self) -> list[str]:
         """The phases that there are."""

@@ -8,7 +8,8 @@ launch was lost is looked for under the run's identity, and is unknown where it 
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import cast, get_args
 
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome, Phase, PhaseResult, Status
@@ -89,7 +90,7 @@ def not_led(job: str, why: str, clean: Callable[[str], str]) -> Outcome:
         phase = "action"
     begun = phase not in {"", "pre_check"}
     said = why if begun else f"the run could not begin: {why}; nothing was changed"
-    return Outcome("unknown" if begun else "failed", _PHASE.get(phase, "start"), clean(said))
+    return Outcome("unknown" if begun else "failed", _phase(phase), clean(said))
 
 
 class _Run:
@@ -161,11 +162,11 @@ class _Run:
         for piece in self.live.rest():
             self._told("on_output", self.watch.on_output, piece)
         return Outcome(
-            status=_STATUS[status],
-            phase=_PHASE.get(self.state.phase, "start"),
+            status=cast("Status", status),
+            phase=_phase(self.state.phase),
             message=self.clean(message),
             phases=tuple(
-                PhaseResult(_PHASE[name], kind == "ok", said, seconds)
+                PhaseResult(_phase(name), kind == "ok", said, seconds)
                 for name, (kind, said, seconds) in self.state.ended.items()
             ),
             output=self.clean(self.output.text()),
@@ -294,18 +295,5 @@ def _words(name: str) -> str:
     return name.replace("_", "-")
 
 
-_STATUS: Mapping[str, Status] = {
-    "succeeded": "succeeded",
-    "refused": "refused",
-    "failed": "failed",
-    "undone": "undone",
-    "undo_failed": "undo_failed",
-    "unknown": "unknown",
-}
-_PHASE: Mapping[str, Phase] = {
-    "pre_check": "pre_check",
-    "action": "action",
-    "post_check": "post_check",
-    "undo": "undo",
-    "undo_check": "undo_check",
-}
+def _phase(name: str) -> Phase:
+    return cast("Phase", name) if name in get_args(Phase) else "start"

@@ -110,10 +110,10 @@ POINTS: Mapping[str, Callable[[], None]] = {
     "lake's start put": partial(_after, claims, "start"),
     "action begins": partial(_phase, "action"),
     "action has ended": partial(_phase, "post_check"),
-    "outcome known": partial(_before, execution, "_record_surely"),
+    "outcome known": partial(_before, execution, "record_surely"),
     "outcome not committed": partial(_status, "succeeded"),
     "before the ticket follows": partial(_before, automation, "settle"),
-    "recorded": partial(_after, execution, "_record_surely"),
+    "recorded": partial(_after, execution, "record_surely"),
 }
 JOB_POINTS: Mapping[str, Callable[[], None]] = {
     "job intended": partial(_job, kept=False),
