@@ -19,7 +19,7 @@ from runbooks.runners.remote import Seen
 from runbooks.watch import QUIET, Watch
 from tests import factories
 from tests.runs import Scene
-from triage import execution, recovery, watching
+from triage import execution, recovery, stuck, watching
 from triage.models import Run, RunbookState, RunPiece, Ticket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lake")]
@@ -116,7 +116,7 @@ class Elsewhere:
 def elsewhere(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
     jobs = Elsewhere()
     monkeypatch.setattr(execution, "RUNNERS", {"elsewhere": jobs.run})
-    for module in (execution, recovery):
+    for module in (execution, stuck):
         monkeypatch.setattr(module, "RESUMABLE", frozenset({"elsewhere"}))
         monkeypatch.setattr(module, "RUNBOOKS", {ELSEWHERE.key: ELSEWHERE})
     yield jobs

@@ -13,6 +13,7 @@ from django.utils import timezone
 from triage import bell, recovery
 from triage.celery import POOLS
 from triage.environment import environment
+from triage.stuck import Sweep
 
 log = logging.getLogger(__name__)
 Bell: TypeAlias = tuple[str, tuple[int, ...]]
@@ -44,7 +45,7 @@ def run() -> None:
         stop.wait(min(environment().reconcile_seconds, BEAT_SECONDS))
 
 
-def once(rung: dict[Bell, float] | None = None) -> recovery.Sweep:
+def once(rung: dict[Bell, float] | None = None) -> Sweep:
     """One sweep and its bells; `rung` remembers from sweep to sweep when a bell for slow work was last rung."""
     found = recovery.sweep(at=timezone.now())
     rung, now = {} if rung is None else rung, time.monotonic()
