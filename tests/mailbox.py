@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from triage.embedded import free_ports
+from triage.ports import free_ports
 
 
 @dataclass

@@ -14,8 +14,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from triage.embedded import Embedded, Endpoints, free_ports
+from triage.embedded import Embedded, Endpoints
 from triage.lake.store import ObjectStore
+from triage.ports import free_ports
 
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from triage.embedded import free_ports
+from triage.ports import free_ports
 
 
 def triage(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from tests import servers
-from triage.embedded import Embedded, EmbeddedError, free_ports
+from triage.embedded import Embedded, EmbeddedError
+from triage.ports import free_ports
 
 
 def test_both_parts_answer_and_keep_what_they_were_given_over_kill_nine(home: Path) -> None:

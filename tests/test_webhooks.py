@@ -24,10 +24,10 @@ from django.test import Client
 
 from tests import factories
 from triage import intake
-from triage.embedded import free_ports
 from triage.environment import environment
 from triage.itsm import standard
 from triage.models import Delivery, Notification, Source, Ticket
+from triage.ports import free_ports
 from triage.web import webhooks
 from triage.web.rate import Buckets
 

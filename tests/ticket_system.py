@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from triage.embedded import free_ports
+from triage.ports import free_ports
 
 DETECTOR = Path(__file__).parent.parent / "docs" / "roundup" / "triage_detector.py"
 MISSING = "Roundup is not installed; it comes with the test extra: pip install -c constraints.txt -e '.[test]'"

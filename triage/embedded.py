@@ -6,13 +6,11 @@ Both survive kill -9 of themselves and of whoever started them; a second start i
 import contextlib
 import errno
 import fcntl
-import itertools
 import json
 import logging
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,13 +23,12 @@ import redis
 
 from triage import processes
 from triage.lake.store import LakeError, ObjectStore
+from triage.ports import free_ports
 
 log = logging.getLogger(__name__)
 READY_SECONDS = 30.0
 LOW_DISK, NO_DISK = 5 * 2**30, 1 * 2**30
 BUCKET = "lake"
-PORTS = range(12_000, 32_000)
-_looked_at = itertools.count()
 
 
 class EmbeddedError(Exception):
@@ -278,23 +275,6 @@ class Embedded:
 
     def _log(self, part: str) -> Path:
         return self.home / "log" / f"{part}.log"
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on, each told only once by a process.
-
-    They lie below those that Linux gives out by itself, and each process begins at a place of its own: of two that
-    start servers at one moment, neither takes what the other has found and not opened yet.
-    """
-    found: list[int] = []
-    for _ in PORTS:
-        if len(found) == count:
-            return found
-        port = PORTS[(os.getpid() * 7919 + next(_looked_at)) % len(PORTS)]
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-    raise EmbeddedError(f"fewer than {count} ports from {PORTS[0]} to {PORTS[-1]} are free. End what listens there.")
 
 
 def _binary(*names: str) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
@@ -18,7 +19,14 @@ LONGEST_SECRET = 4096
 
 _PHASES = get_args(Phase)
 _STATUSES = get_args(Status)
+_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _SECRET_WORDS = ("password", "secret", "token", "key", "credential")
+
+
+def check_id(run_id: str) -> None:
+    """Raise ValueError unless this can be a run's identity wherever it is recorded."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
 
 
 def cleaner(target: Mapping[str, str]) -> Callable[[str], str]:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import selectors
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from runbooks import parameters as values
 from runbooks import process
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
-from runbooks.runners.conversation import Conversation, Live, Output, cleaner
+from runbooks.runners.conversation import Conversation, Live, Output, check_id, cleaner
 from runbooks.source import SourceError
 from runbooks.targets.sqlite import TargetError
 from runbooks.watch import QUIET, Watch
@@ -33,8 +32,6 @@ END_GRACE = 6.0
 
 TELL_SECONDS = 1.0
 """Between two pieces of live output, and between two questions whether the run must end."""
-
-_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 _run_as = ""
@@ -66,8 +63,7 @@ def execute(
     watch: what is told while the run goes on. job: must be empty; what runs here cannot be gone on with elsewhere.
     time_limit: seconds for pre-check, action and post-check (default: the runbook's); the undo has its own.
     """
-    if not _RUN_ID.fullmatch(run_id):
-        raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
+    check_id(run_id)
     if job:
         raise ValueError("job: a run in a child process ends with its worker; it cannot be followed by another")
     if trouble := process.trouble_with_user(_run_as):

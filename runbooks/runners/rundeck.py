@@ -15,8 +15,8 @@ from urllib.parse import quote
 from runbooks import parameters as values
 from runbooks.base import Runbook
 from runbooks.outcome import OUTPUT_LIMIT, Outcome
-from runbooks.runners import remote
-from runbooks.runners.conversation import cleaner
+from runbooks.runners import elsewhere, remote
+from runbooks.runners.elsewhere import OUTPUT_SECONDS
 from runbooks.runners.exchange import Denied, Server
 from runbooks.runners.job_settings import RundeckSettings
 from runbooks.runners.jobs import LaunchLost, LaunchRefused, RemoteError, Seen
@@ -27,8 +27,6 @@ from runbooks.watch import QUIET, Watch
 
 LINES = 500
 """Lines of output that are asked for at once."""
-OUTPUT_SECONDS = 15.0
-"""How long the rest of an output is read once its job has ended."""
 PAGE, PAGES = 50, 10
 """How many of a job's latest executions are looked through for a lost one."""
 RECENT_SECONDS = 86_400
@@ -40,7 +38,6 @@ _STATES: Mapping[str, Any] = {
     **dict.fromkeys(("failed", "timedout", "failed-with-retry", "missed", "incomplete", "other"), "failed"),
     "aborted": "canceled",
 }
-_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def execute(
@@ -58,16 +55,17 @@ def execute(
 
     target: see `targets.job_systems.Rundeck`. handed: must be empty; Rundeck keeps what a job is given.
     """
-    if handed:
-        raise ValueError("handed: Rundeck keeps and shows what a job is given, so it is given no secret")
-    if not _RUN_ID.fullmatch(run_id):
-        raise ValueError(f"run_id {run_id!r}: use 1 to 64 letters, digits and hyphens")
-    clean = cleaner(target)
-    try:
-        jobs = RundeckJobs(runbook, parameters=parameters, target=target, run_id=run_id)
-    except (TargetError, ValueError) as error:
-        return remote.not_led(job, str(error), clean)
-    return remote.lead(runbook, jobs, job=job, clean=clean, watch=watch, time_limit=time_limit)
+    return elsewhere.carried_out(
+        "Rundeck",
+        runbook,
+        lambda: RundeckJobs(runbook, parameters=parameters, target=target, run_id=run_id),
+        target=target,
+        run_id=run_id,
+        handed=handed,
+        watch=watch,
+        job=job,
+        time_limit=time_limit,
+    )
 
 
 def version(runbook: Runbook, *, target: Mapping[str, str]) -> str:

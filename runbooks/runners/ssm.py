@@ -15,8 +15,7 @@ from runbooks import parameters as values
 from runbooks import source
 from runbooks.base import Runbook
 from runbooks.outcome import Outcome
-from runbooks.runners import remote, ssm_sources
-from runbooks.runners.conversation import cleaner
+from runbooks.runners import elsewhere, ssm_sources
 from runbooks.runners.jobs import LaunchLost, LaunchRefused, RemoteError
 from runbooks.runners.ssm_executions import Executions, Unanswered
 from runbooks.runners.ssm_sources import DocumentPhases
@@ -51,14 +50,17 @@ def execute(
     handed: must be empty. target: see `runbooks.targets.ssm.parse`; where a parameter is a host, documents get the
     instance that it is. job: what `watch.on_job` was last told.
     """
-    if handed:
-        raise ValueError("handed: Automation documents are given nothing")
-    clean = cleaner(target)
-    try:
-        executions = _executions(runbook, parameters, target, run_id, job=job)
-    except (values.ParameterError, TargetError, ValueError) as error:
-        return remote.not_led(job, str(error), clean)
-    return remote.lead(runbook, executions, job=job, clean=clean, watch=watch, time_limit=time_limit)
+    return elsewhere.carried_out(
+        "Automation",
+        runbook,
+        lambda: _executions(runbook, parameters, target, run_id, job=job),
+        target=target,
+        run_id=run_id,
+        handed=handed,
+        watch=watch,
+        job=job,
+        time_limit=time_limit,
+    )
 
 
 def _executions(

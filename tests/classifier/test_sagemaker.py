@@ -16,7 +16,7 @@ from classifier import artifact
 from classifier.sagemaker import formats
 from classifier.text import Document
 from tests import past, trained
-from triage.embedded import free_ports
+from triage.ports import free_ports
 
 KEY = b"k" * 32
 TEXTS = ["my account is locked, please unlock it", "the printer on our floor shows a paper jam"]

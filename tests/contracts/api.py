@@ -71,7 +71,7 @@ def _desk(folder: Path) -> dict[str, str]:
 def _serve(folder: str) -> tuple["subprocess.Popen[bytes]", str]:
     import urllib3
 
-    from triage.embedded import free_ports
+    from triage.ports import free_ports
 
     (port,) = free_ports(1)
     argv = [

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.faults.workers import SETTINGS, Product
 from triage import installation
-from triage.embedded import Embedded, free_ports
+from triage.embedded import Embedded
+from triage.ports import free_ports
 
 if TYPE_CHECKING:
     from triage.demo.peer import Peer

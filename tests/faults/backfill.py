@@ -26,7 +26,8 @@ import urllib3
 from tests.faults.workers import SETTINGS, Product
 from tests.itsm.fakes import standard as fake
 from triage import installation
-from triage.embedded import Embedded, free_ports
+from triage.embedded import Embedded
+from triage.ports import free_ports
 
 DROPPED, CHANGES = 0.05, 0.2
 PERIOD = 15

@@ -23,7 +23,8 @@ import psutil
 
 from tests import quick
 from triage import installation
-from triage.embedded import Embedded, free_ports
+from triage.embedded import Embedded
+from triage.ports import free_ports
 
 if TYPE_CHECKING:
     from triage.demo.peer import Peer

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests import servers
-from triage.embedded import _binary, free_ports
+from triage.embedded import _binary
+from triage.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from runbooks.targets.ldap_terms import ldap3
-from triage.embedded import free_ports
+from triage.ports import free_ports
 
 BASE = "dc=corp,dc=example"
 PEOPLE = f"ou=people,{BASE}"

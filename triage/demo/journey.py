@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triage import installation
-from triage.embedded import Embedded, free_ports
+from triage.embedded import Embedded
 from triage.environment import environment
+from triage.ports import free_ports
 
 if TYPE_CHECKING:
     from triage.demo.peer import Peer

@@ -1,7 +1,7 @@
 """Writing a notification and what is to be sent of it: rows only, in the caller's transaction."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from triage.environment import environment
 from triage.models import Customer, EventEndpoint, Notification, Posting, Ticket
 from triage.queries import blind
 from triage.telling.kinds import KINDS
-from triage.telling.recipients import recipients
+from triage.telling.recipients import Recipient, recipients
 
 LONGEST_TEXT = 1000
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]+")
@@ -65,14 +65,19 @@ def tell(
         if not made:
             return None
         mails = recipients(kind, customer=customer, runbook=runbook, ticket=ticket, but=but) if _has_mail() else ()
-        common = {"notification": row, "next_at": at, "created_at": at}
-        Posting.objects.bulk_create(
-            [
-                *(Posting(address=one.address, why=one.why, **common) for one in mails),
-                *(Posting(endpoint_id=one, **common) for one in endpoints),
-            ]
-        )
+        _post(row, mails, endpoints, at=at)
     return row
+
+
+def _post(row: Notification, mails: Iterable[Recipient], endpoints: Iterable[int], *, at: datetime) -> None:
+    """What is to be sent of it, a row for each receiver."""
+    common = {"notification": row, "next_at": at, "created_at": at}
+    Posting.objects.bulk_create(
+        [
+            *(Posting(address=one.address, why=one.why, **common) for one in mails),
+            *(Posting(endpoint_id=one, **common) for one in endpoints),
+        ]
+    )
 
 
 OPEN_TO_ALL = frozenset({"ticket", "ticket_uuid", "run", "approval", "expires_at"})
