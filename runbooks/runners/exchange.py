@@ -6,13 +6,13 @@ A request says of itself whether the other side may have acted on it; nothing is
 import json
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
+from runbooks.patience import Patience, TooLong, TooMuch
 from runbooks.runners.jobs import LaunchLost, LaunchRefused, RemoteError
 from runbooks.targets.job_systems import JobSystem
 
@@ -108,13 +108,13 @@ class Server:
         return status
 
     def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
-        deadline = time.monotonic() + WHOLE_SECONDS
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         sending = {} if body is None else {"content-type": "application/json"}
         data = None if body is None else json.dumps(body).encode("ascii")
         try:
             # a pool of its own for each exchange: a kept connection that broke would look like a lost answer
-            with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **self._trust()) as pool:
+            pools = urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **self._trust())
+            with Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
                 answer = pool.request(
                     method,
                     self._base + path,
@@ -124,9 +124,14 @@ class Server:
                     preload_content=False,
                 )
                 try:
-                    return answer.status, self._bounded(answer, deadline)
+                    return answer.status, patience.read(answer, most=ANSWER_BYTES)
                 finally:
                     answer.close()
+        except TooMuch as error:
+            raise _Lost(f"the answer of {self._host} has more than {ANSWER_BYTES} bytes", sent=True) from error
+        except TooLong as error:
+            late = f"the answer of {self._host} was not complete after {WHOLE_SECONDS:g} s"
+            raise _Lost(late, sent=True) from error
         except urllib3.exceptions.HTTPError as error:
             why = f"{self._host} does not answer: {self._hidden(str(error))[:DETAIL]}"
             raise _Lost(why, sent=not _unsent(error)) from error
@@ -141,19 +146,6 @@ class Server:
             if self._ca_file
             else {"cert_reqs": "CERT_REQUIRED"}
         )
-
-    def _bounded(self, answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        # read1 gives what is there: read and stream wait until their piece is full, however slowly it drips in
-        while piece := answer.read1(64 * 1024, decode_content=False):
-            size += len(piece)
-            pieces.append(piece)
-            if size > ANSWER_BYTES:
-                raise _Lost(f"the answer of {self._host} has more than {ANSWER_BYTES} bytes", sent=True)
-            if time.monotonic() > deadline:
-                raise _Lost(f"the answer of {self._host} was not complete after {WHOLE_SECONDS:g} s", sent=True)
-        return b"".join(pieces)
 
     def _read(self, body: bytes) -> Any:
         try:

@@ -101,7 +101,9 @@ def test_a_release_below_the_plain_baseline_is_refused_even_as_the_first() -> No
 
 
 def test_what_chance_may_explain_is_not_below_the_baseline() -> None:
-    publish(candidate(factories.customer(), held_out=outcomes(80, 20), baseline=outcomes(84, 16)))
+    release = candidate(factories.customer(), held_out=outcomes(80, 20), baseline=outcomes(84, 16))
+    publish(release)
+    assert status(release) == "in_force"
 
 
 def test_releases_without_a_common_row_cannot_be_compared() -> None:

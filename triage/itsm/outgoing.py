@@ -1,6 +1,5 @@
 """HTTP to another program: only where an administrator said, no redirects, bounded in time and size."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import urllib3
+
+from runbooks.patience import Patience, TooLong, TooMuch
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
@@ -102,10 +103,10 @@ def answered(
 ) -> Answer:
     """`exchange`, with the headers of the answer: where a vendor tells the next page, or how much it still allows."""
     host = _host(url)
-    deadline = time.monotonic() + WHOLE_SECONDS
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
-    with urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address)) as pool:
+    pools = urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address))
+    with Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
         try:
             headers = {**headers, "host": urlsplit(url).netloc} if address else headers
             answer = pool.request(
@@ -122,9 +123,14 @@ def answered(
                 preload_content=False,
             )
             try:
-                received = _bounded(answer, deadline=deadline, most=most)
+                received = patience.read(answer, most=most)
             finally:
                 answer.close()
+        except TooMuch:
+            raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True) from None
+        except TooLong:
+            late = f"the answer was not complete after {WHOLE_SECONDS:.0f} s"
+            raise ExchangeFailed(late, permanent=False) from None
         except urllib3.exceptions.LocationParseError as error:
             raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
         except urllib3.exceptions.HTTPError as error:
@@ -186,17 +192,3 @@ def _refusal(status: int, host: str, *, wait: float, body: bytes) -> ExchangeFai
         retry_after=wait,
         body=body[:REFUSAL_BYTES],
     )
-
-
-def _bounded(answer: urllib3.BaseHTTPResponse, *, deadline: float, most: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    # read1 gives what is there: read and stream wait until their piece is full, however slowly it drips in
-    while piece := answer.read1(64 * 1024, decode_content=False):
-        size += len(piece)
-        pieces.append(piece)
-        if size > most:
-            raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True)
-        if time.monotonic() > deadline:
-            raise ExchangeFailed(f"the answer was not complete after {WHOLE_SECONDS:.0f} s", permanent=False)
-    return b"".join(pieces)
