@@ -27,7 +27,7 @@ class TooLong(Exception):
 
 
 class Patience:
-    """For the length of a `with`: every connection of the pools is shut when the seconds are over."""
+    """A `with` whose connections are shut when it ends, or when the seconds are over, which is TooLong."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
@@ -39,10 +39,14 @@ class Patience:
         self._timer.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._timer.cancel()
+        self._shut()  # pools close a kept connection only when nobody refers to them any more
         for one in self._sockets:
             one.close()
+        # A connection that is shut shows as whatever was being read at that moment: half a header, half a piece.
+        if self.over and isinstance(error, urllib3.exceptions.HTTPError) and self._sockets:
+            raise TooLong from error
 
     @property
     def over(self) -> bool:

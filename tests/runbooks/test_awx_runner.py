@@ -50,7 +50,7 @@ fields = ["host"]
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
     monkeypatch.setattr(awx, "ALARM_SECONDS", 0.6)
-    monkeypatch.setattr(exchange, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "READ_SECONDS", 3.0)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ ON_NODE = HEAD + '\n[[parameters]]\nname = "machine"\nkind = "text"\ntitle = "th
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
     monkeypatch.setattr(rundeck, "ALARM_SECONDS", 0.6)
-    monkeypatch.setattr(exchange, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "READ_SECONDS", 3.0)
 
 
 @pytest.fixture

@@ -106,15 +106,15 @@ def answered(
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
     pools = urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address))
-    with Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
-        try:
-            headers = {**headers, "host": urlsplit(url).netloc} if address else headers
+    try:
+        with Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
             answer = pool.request(
                 method,
                 _at(url, address) if address else url,
                 body=body,
                 headers={
                     **headers,
+                    **({"host": urlsplit(url).netloc} if address else {}),
                     "user-agent": "triage",
                     "accept": "application/json",
                     "accept-encoding": "identity",
@@ -126,15 +126,15 @@ def answered(
                 received = patience.read(answer, most=most)
             finally:
                 answer.close()
-        except TooMuch:
-            raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True) from None
-        except TooLong:
-            late = f"the answer was not complete after {WHOLE_SECONDS:.0f} s"
-            raise ExchangeFailed(late, permanent=False) from None
-        except urllib3.exceptions.LocationParseError as error:
-            raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
+    except TooMuch:
+        raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True) from None
+    except TooLong:
+        late = f"the answer was not complete after {WHOLE_SECONDS:.0f} s"
+        raise ExchangeFailed(late, permanent=False) from None
+    except urllib3.exceptions.LocationParseError as error:
+        raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
     if 200 <= answer.status < 300:
         return Answer(received, {name.lower(): value for name, value in answer.headers.items()})
     raise _refusal(answer.status, host, wait=_wait(answer.headers.get("retry-after", "")), body=received)
