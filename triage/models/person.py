@@ -2,12 +2,29 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Theme(models.TextChoices):
+    """How the pages look."""
+
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
 
 
 class Person(AbstractUser):
     """Someone who signs in. What they may see and do stands in `Membership`."""
 
+    Theme = Theme
+
     zone = models.CharField("time zone", max_length=64, default="UTC")
+    language = models.CharField("language of the pages; empty: the browser's", max_length=8, blank=True)
+    theme = models.CharField("empty: as the system has it", max_length=8, choices=Theme, blank=True)
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(condition=models.Q(theme__in=["", *Theme.values]), name="person_theme_known")
+        ]
 
 
 class TokenPurpose(models.TextChoices):

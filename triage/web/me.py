@@ -1,13 +1,16 @@
-"""A person's own things: what they are told and how, their time zone, their password and their API tokens."""
+"""A person's own things: what they are told and how, how pages look, their password and their API tokens."""
 
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import translation
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -48,7 +51,7 @@ def seen(request: DeskRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def me(request: DeskRequest) -> HttpResponse:
-    """Time zone, password, mail and tokens. Who came by a link has no password yet and sets one here."""
+    """Password, language, zone and theme, mail and tokens. Who came by a link has no password yet and sets one here."""
     person = request.user
     kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
     wants_password = request.method == "POST" and "new_password1" in request.POST
@@ -60,7 +63,7 @@ def me(request: DeskRequest) -> HttpResponse:
         messages.success(request, "Your password is set.")
         return redirect("me")
     if request.method == "POST" and "zone" in request.POST:
-        return _set_zone(request)
+        return _set_look(request)
     return _page(request, form=form)
 
 
@@ -110,6 +113,8 @@ def _page(request: DeskRequest, **more: Any) -> HttpResponse:
     context = {
         "form": kind(person),
         "zones": sorted(available_timezones()),
+        "languages": settings.LANGUAGES,
+        "themes": Person.Theme.choices,
         "memberships": Membership.objects.filter(person=person.pk)
         .select_related("customer")
         .order_by("customer__name"),
@@ -123,11 +128,20 @@ def _page(request: DeskRequest, **more: Any) -> HttpResponse:
     return show(request, "triage/me.html", context)
 
 
-def _set_zone(request: DeskRequest) -> HttpResponse:
-    zone = request.POST["zone"]
-    if zone in available_timezones():
-        Person.objects.filter(pk=request.user.pk).update(zone=zone)
-        messages.success(request, "Times are shown in your zone now.")
-    else:
-        refuse(request, ValueError(f"There is no time zone {zone[:64]!r}."))
+def _set_look(request: DeskRequest) -> HttpResponse:
+    """Zone, language and theme, each one of those there are; what is not sent stays as it is."""
+    person = request.user
+    offered = {
+        "zone": available_timezones(),
+        "language": {"", *dict(settings.LANGUAGES)},
+        "theme": {"", *Person.Theme.values},
+    }
+    chosen = {name: request.POST[name] for name in offered if name in request.POST}
+    unknown = [value for name, value in chosen.items() if value not in offered[name]]
+    if unknown:
+        refuse(request, ValueError(_("There is no such choice: %(value)s.") % {"value": repr(unknown[0][:64])}))
+        return redirect("me")
+    Person.objects.filter(pk=person.pk).update(**chosen)
+    with translation.override(chosen.get("language") or translation.get_language()):
+        messages.success(request, _("Pages look as you chose."))
     return redirect("me")

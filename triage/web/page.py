@@ -7,11 +7,12 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render, resolve_url
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -34,14 +35,16 @@ class DeskRequest(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[DeskRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Let only people who have signed in reach the view; times are shown in their zone."""
+    """Let only people who have signed in reach the view; it speaks their language, and times are in their zone."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not isinstance(request.user, Person):
             return _to_sign_in(request)
-        with timezone.override(_zone(request.user)):
+        language = language_of(request.user)
+        with timezone.override(_zone(request.user)), translation.override(language):
             response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed to Person just above
+        response.headers.setdefault("Content-Language", language)
         patch_cache_control(response, no_store=True)
         return response
 
@@ -75,6 +78,11 @@ def now() -> datetime:
 def refuse(request: HttpRequest, error: Exception) -> None:
     """Show a refusal's sentence on the next page."""
     messages.error(request, str(error))
+
+
+def language_of(person: Person) -> str:
+    """The language that the person chose; otherwise the one that their browser asked for."""
+    return person.language if person.language in dict(settings.LANGUAGES) else translation.get_language()
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
