@@ -169,3 +169,16 @@ def test_a_pass_ends_in_time_and_says_that_more_is_due(itsm: Itsm, monkeypatch: 
     monkeypatch.undo()
     assert writeback.deliver(at=AT, limit=2) == writeback.Told(done=2, failed=0, more=True)
     assert writeback.deliver(at=AT) == writeback.Told(done=1, failed=0)
+
+
+@pytest.mark.parametrize("values", [{"mode": "observe"}, {"write_back": False}])
+def test_a_customer_in_observe_mode_or_without_write_back_is_told_nothing(itsm: Itsm, values: dict[str, Any]) -> None:
+    waiting, other = row(itsm), row(itsm)
+    type(waiting.customer).objects.filter(pk=waiting.customer_id).update(**values)
+    assert writeback.deliver(at=AT) == writeback.Told(done=1, failed=0)
+    waiting.refresh_from_db()
+    other.refresh_from_db()
+    assert (waiting.status, other.status) == (S.GIVEN_UP, S.DONE)
+    assert "observe mode" in waiting.reason or "is off for this customer" in waiting.reason
+    assert len(itsm.told) == 1
+    assert not Notification.objects.exists()

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
-from triage import itsm
-from triage.models import Draw, Review, Ticket, Writeback
+from triage import itsm, suggesting
+from triage.models import Draw, Mode, Review, Ticket, Writeback
 from triage.telling import tell
 
 log = logging.getLogger(__name__)
@@ -35,15 +35,26 @@ def deliver(*, at: datetime, limit: int = 100) -> Told:
     begun = time.monotonic()
     free = Q(claim_until__isnull=True) | Q(claim_until__lt=at)
     due = Writeback.objects.filter(free, status=Writeback.Status.WAITING, next_at__lte=at)
-    for row in due.select_related("ticket__source").order_by("next_at")[:limit]:
+    for row in due.select_related("ticket__source", "customer").order_by("next_at")[:limit]:
         if time.monotonic() - begun > PASS_SECONDS:
             break
+        if untold := _not_to_be_told(row):
+            # not kept for later: told weeks after, it would speak of a ticket that has long moved on
+            due.filter(pk=row.pk).update(status=Writeback.Status.GIVEN_UP, reason=untold, done_at=at)
+            continue
         if _sealed(row, at=at):
             due.filter(pk=row.pk).update(next_at=at + LOOK_AGAIN, reason="waits for the blind verdict")
         elif due.filter(pk=row.pk).update(claim_until=at + CLAIM, attempts=F("attempts") + 1):
             told = _send(row, at=at)
             done, failed = done + told, failed + (not told)
     return Told(done, failed, due.exists())
+
+
+def _not_to_be_told(row: Writeback) -> str:
+    """Why the ITSM of this customer is told nothing, as a sentence; empty where it is."""
+    if row.customer.mode == Mode.OBSERVE:
+        return "This customer is in observe mode: nothing is written to the ITSM."
+    return "" if row.customer.write_back else "Writing back to the ITSM is off for this customer."
 
 
 def _send(row: Writeback, *, at: datetime) -> bool:
@@ -55,13 +66,17 @@ def _send(row: Writeback, *, at: datetime) -> bool:
             status=Writeback.Status.GIVEN_UP, reason="The ticket is no longer resolved here.", claim_until=None
         )
         return True
+    if outdated := suggesting.outdated(row, current, at=at):
+        _mine(row, at=at).update(status=Writeback.Status.GIVEN_UP, reason=outdated, claim_until=None)
+        return True
     if row.attempts >= TRIES:  # the last ones did not even come back
         lost = itsm.ReplyFailed(row.reason or "Each try was lost with its worker.", permanent=True)
         _failed(row, at=at, error=lost)
         return False
+    content = suggesting.content(row, current)
     try:
         answer = itsm.SOURCES[row.ticket.source.kind].reply(
-            row.ticket.source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=row.content
+            row.ticket.source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=content
         )
     except itsm.ReplyFailed as error:
         log.warning("writeback %s failed: %s", row.key, error)

@@ -46,6 +46,12 @@ class Customer(models.Model):
     holdout_share = models.FloatField(default=0.5)
     verify_share = models.FloatField(default=0.05)
     yearly_delta = models.FloatField(default=0.05)
+    write_back = models.BooleanField("the ITSM may be told: notes, resolutions; never in observe mode", default=True)
+    alpha_by_tier = models.JSONField(
+        'by risk tier, the highest alpha of a certificate that runs count on: {"medium": 0.02}',
+        default=dict,
+        blank=True,
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -53,6 +53,8 @@ def _source(module: str) -> str:
 def proofs(serving: Serving, *, articles: Mapping[str, Offer], at: datetime) -> tuple[Proof, ...]:
     """The customer's certificates of the last months; those that no longer hold too, so that the reason can say so."""
     customer = serving.release.customer
+    # the model stays loaded for long, and its customer with it: what may be changed meanwhile is looked up
+    bounds = Customer.objects.values_list("alpha_by_tier", flat=True).get(pk=customer.pk)
     rows = Certificate.objects.of(customer).filter(issued_at__gt=at - LOOKED_AT)
     hashes: dict[tuple[str, ...], str] = {}
     found = []
@@ -62,21 +64,27 @@ def proofs(serving: Serving, *, articles: Mapping[str, Offer], at: datetime) -> 
             known = all(key in RUNBOOKS for key in keys)
             pool = [RUNBOOKS[key] for key in keys] if known else []
             hashes[keys] = gate(serving, pool=pool, articles=articles).hash if known else ""
-        found.append(_proof(row, hashes[keys], customer=customer))
+        found.append(_proof(row, hashes[keys], customer=customer, bounds=bounds))
     return tuple(found)
 
 
-def _proof(row: Certificate, gate_now: str, *, customer: Customer) -> Proof:
+def _proof(row: Certificate, gate_now: str, *, customer: Customer, bounds: Mapping[str, float]) -> Proof:
     return Proof(
         id=row.pk,
         gate=row.gate,
         gate_now=gate_now,
-        runbooks=frozenset(row.runbooks),
+        runbooks=frozenset(key for key in row.runbooks if _strict_enough(row, key, bounds)),
         threshold=row.threshold,
         expires_at=row.expires_at,
         revoked=row.revoked_at is not None,
         proven=frozenset(key for key in row.runbooks if key in RUNBOOKS and _proven(row, RUNBOOKS[key], customer)),
     )
+
+
+def _strict_enough(row: Certificate, key: str, bounds: Mapping[str, float]) -> bool:
+    """Whether the certificate promises what the customer asks for runbooks of this one's tier."""
+    tier = RUNBOOKS[key].tier if key in RUNBOOKS else ""
+    return row.alpha <= bounds.get(tier, 1.0) + 1e-12
 
 
 def _proven(row: Certificate, runbook: Runbook, customer: Customer) -> bool:
