@@ -4,6 +4,7 @@ from triage.models.answer import KeptAnswer
 from triage.models.article import Article
 from triage.models.audit import AuditEvent
 from triage.models.certificate import Budget, Certificate, Registration
+from triage.models.count import ArticleCount, CertificateCount, HourCount
 from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode, Role
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
@@ -19,13 +20,17 @@ from triage.models.runbook import RunbookState, Target
 from triage.models.source import Source, SourceMapping
 from triage.models.standing import Standing
 from triage.models.ticket import Draw, Storm, Ticket
+from triage.models.tuning import Comparison, Tuning
 
 __all__ = [
     "Approval",
     "Article",
+    "ArticleCount",
     "AuditEvent",
     "Budget",
     "Certificate",
+    "CertificateCount",
+    "Comparison",
     "Customer",
     "CustomerQuerySet",
     "Decision",
@@ -34,6 +39,7 @@ __all__ = [
     "Draw",
     "EventEndpoint",
     "Freeze",
+    "HourCount",
     "Job",
     "KeptAnswer",
     "Label",
@@ -61,6 +67,7 @@ __all__ = [
     "Target",
     "Ticket",
     "Token",
+    "Tuning",
     "Window",
     "WorkerBeat",
     "Writeback",

@@ -46,6 +46,7 @@ class Customer(models.Model):
     holdout_share = models.FloatField(default=0.5)
     verify_share = models.FloatField(default=0.05)
     yearly_delta = models.FloatField(default=0.05)
+    minutes_a_ticket = models.PositiveSmallIntegerField("assumed: a person's minutes that a run saves", default=10)
     write_back = models.BooleanField("the ITSM may be told: notes, resolutions; never in observe mode", default=True)
     alpha_by_tier = models.JSONField(
         'by risk tier, the highest alpha of a certificate that runs count on: {"medium": 0.02}',
