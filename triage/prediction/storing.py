@@ -11,7 +11,7 @@ from django.db import transaction
 
 from classifier.articles import Placed
 from classifier.estimator import Ranking
-from triage import automation, lifecycle, routing
+from triage import automation, lifecycle, routing, suggesting
 from triage.models import Decision, Mode, Prediction, Ticket
 from triage.prediction.claims import Claim
 from triage.prediction.deciding import Outcome
@@ -40,9 +40,16 @@ def store(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) 
         decisions = _record(claim, kept, version=version, at=at)
         _classified(claim, kept, at=at)
         runs = _act(kept, decisions, at=at)
+        suggesting.announce([one.ticket for one in kept if _is_suggested(one)], at=at)
         # what was skipped waits again; that it changed meanwhile was no try
         claim.rows.update(claim=None, claim_until=None, attempts=0)
     return Stored(len(kept), runs)
+
+
+def _is_suggested(outcome: Outcome) -> bool:
+    """Whether an agent may read now what is suggested; of a drawn ticket nobody may."""
+    found = outcome.ranking is not None and bool(outcome.ranking.matches)
+    return found and outcome.routed.mode == Mode.SUGGEST and not outcome.drawn
 
 
 def _unchanged(claim: Claim) -> set[int]:

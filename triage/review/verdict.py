@@ -33,7 +33,8 @@ V = Review.Verdict
 T = Ticket.Status
 LABELLED = {V.ARTICLE: True, V.WRONG_PARAMETERS: True, V.NONE: False, V.NOT_OURS: False}
 """Verdicts that make a label, and whether it is the article; two problems or a duplicate teach nothing."""
-FOLLOWS = ("", "reply", "assign", "ask", "run")
+FOLLOWS = ("", "reply", "assign", "ask", "run", "keep")
+"""Empty resolves the ticket where an article fits; `keep` leaves it to whoever works on it in the ITSM."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,13 @@ def decide(
     note: str = "",
     follow: str = "",
     parameters: Mapping[str, str] | None = None,
+    provenance: str = "desk",
 ) -> Review:
     """Record a verdict on the text that `ticket` carries, and carry out what follows from it.
 
-    `article` and `also` are labels. A drawn ticket that went its way already is only answered for, not changed, unless
-    the answer contradicts what was run: then it comes back. Raises ReviewRefused or PermissionDenied with the reason.
+    `article` and `also` are labels; `provenance`: where the person said it (desk, note, panel). A drawn ticket that went
+    its way already is only answered for, not changed, unless the answer contradicts what was run: then it comes back.
+    Raises ReviewRefused or PermissionDenied with the reason.
     """
     check_can_review(person, ticket)
     customer = ticket.customer
@@ -79,7 +82,7 @@ def decide(
         is_blind = blind.awaits_verdict(current) and not blind.has_looked(person, current)
         if not is_blind:
             said = _corrected(said, current)
-        review = _record(said, customer, current, person=person, is_blind=is_blind, at=at)
+        review = _record(said, customer, current, person=person, is_blind=is_blind, provenance=provenance, at=at)
         if current.status == T.NEEDS_REVIEW:
             _carry_out(review, current, said, person=person, at=at)
         else:
@@ -101,7 +104,14 @@ def _corrected(said: Verdict, ticket: Ticket) -> Verdict:
 
 
 def _record(
-    said: Verdict, customer: Customer, ticket: Ticket, *, person: Person, is_blind: bool, at: datetime
+    said: Verdict,
+    customer: Customer,
+    ticket: Ticket,
+    *,
+    person: Person,
+    is_blind: bool,
+    provenance: str,
+    at: datetime,
 ) -> Review:
     """The Review, its Label and its line in the log."""
     review = Review.objects.create(
@@ -115,6 +125,7 @@ def _record(
         note=said.note,
         follow=said.follow if ticket.status == T.NEEDS_REVIEW else "",
         blind=is_blind,
+        provenance=provenance,
         text_hash=ticket.text_hash,
         decided_at=at,
     )
@@ -181,7 +192,7 @@ def _label(review: Review, drawn: Draw | None, *, at: datetime) -> None:
         body=ticket.body,
         language=_language(ticket)[:16],
         article=review.article if LABELLED[V(review.verdict)] else "",
-        provenance="desk-blind" if review.blind else "desk",
+        provenance=f"{review.provenance}-blind" if review.blind else review.provenance,
         draw_purpose=drawn.purpose if drawn else Draw.Purpose.NONE,
         draw_probability=drawn.probability if drawn else 0.0,
         made_at=at,

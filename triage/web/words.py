@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString, mark_safe
 
 from triage.models import Person
 from triage.queries.log import name_of
+from triage.queries.sureness import as_percent, in_words
 
 register = template.Library()
-SURE = ((0.95, "very likely"), (0.8, "likely"), (0.5, "perhaps"), (0.2, "unlikely"), (0.0, "very unlikely"))
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _ITEM = re.compile(r"(?:(\d{1,3})[.)]|[-*•])\s+(.*)")
 
@@ -21,20 +21,13 @@ _ITEM = re.compile(r"(?:(\d{1,3})[.)]|[-*•])\s+(.*)")
 @register.filter
 def sure(probability: float | None) -> str:
     """A probability in words."""
-    if probability is None:
-        return "no suggestion"
-    return next(words for least, words in SURE if probability >= least)
+    return "no suggestion" if probability is None else in_words(probability)
 
 
 @register.filter
 def percent(share: float | None) -> str:
     """A share as percent. Never 100 % unless it is all, never 0 % unless it is none."""
-    if share is None:
-        return "–"
-    whole = share * 100
-    if 99 <= whole < 100 or 0 < whole < 1:
-        return f"{min(whole, 99.9):.1f}\u00a0%" if whole >= 0.1 else "<0.1\u00a0%"
-    return f"{whole:.0f}\u00a0%"
+    return "–" if share is None else as_percent(share)
 
 
 @register.filter
