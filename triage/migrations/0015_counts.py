@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                     "found",
                     models.JSONField(
                         default=list,
-                        verbose_name='most frequent first: [{"old": label, "new": label, "count": n, "tickets": [uuid, ...]}]',
+                        verbose_name='most frequent first: [{"old", "new": labels, "count", "tickets": uuids}]',
                     ),
                 ),
                 ("customer", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="triage.customer")),

@@ -7,7 +7,7 @@ from triage.models.release import Release
 
 
 class Tuning(models.Model):
-    """Out-of-fold answers to a release's training rows: what was tuned on, hence never a draw, and no proof of anything.
+    """Out-of-fold answers to a release's training rows: tuned on, never a draw, no proof of anything.
 
     `rows`: {predicted label: [[score, probability, 1 if right else 0], ...]}; `labels`: {label: training rows}.
     """
@@ -32,7 +32,7 @@ class Comparison(models.Model):
     tickets = models.PositiveIntegerField("looked at")
     differing = models.PositiveIntegerField("of these, whose first article differs")
     found = models.JSONField(
-        'most frequent first: [{"old": label, "new": label, "count": n, "tickets": [uuid, ...]}]', default=list
+        'most frequent first: [{"old", "new": labels, "count", "tickets": uuids}]', default=list
     )
 
     objects = CustomerQuerySet.as_manager()
