@@ -8,6 +8,7 @@ from triage.models.count import ArticleCount, CertificateCount, HourCount
 from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode, Role
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
+from triage.models.desk import SavedFilter
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
@@ -60,6 +61,7 @@ __all__ = [
     "RunPiece",
     "RunbookOwner",
     "RunbookState",
+    "SavedFilter",
     "Source",
     "SourceMapping",
     "Standing",

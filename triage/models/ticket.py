@@ -3,10 +3,11 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 
 from triage.models.customer import Customer, CustomerQuerySet
-from triage.models.fields import one_of, probability
+from triage.models.fields import QuarterHours, one_of, probability
 from triage.models.source import Source
 
 
@@ -24,6 +25,13 @@ class TicketStatus(models.TextChoices):
     ANSWERED = "answered", "Answered"
     RESOLVED = "resolved", "Resolved"
     WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+OPEN = (TicketStatus.NEEDS_REVIEW, TicketStatus.WAITING_APPROVAL)
+"""Where a person has to do something."""
+
+NEVER_DUE = 2**31
+"""The quarter of an hour in which tickets without a due time are due: after all others."""
 
 
 class TicketActor(models.TextChoices):
@@ -74,6 +82,15 @@ class Ticket(models.Model):
     waiting_update = models.BinaryField("a change that came while the runbook ran", null=True)
     held_by = models.ForeignKey("triage.Person", null=True, on_delete=models.SET_NULL)
     held_until = models.DateTimeField(null=True)
+    alike = models.CharField("SHA-256 of the masked text, empty until it is classified", max_length=64, blank=True)
+    spoken = models.CharField("language as recognised in the text", max_length=16, blank=True)
+    turn = models.PositiveSmallIntegerField("0..999: the less, the more its answer is worth", default=500)
+    place = models.GeneratedField(
+        expression=Coalesce(QuarterHours("due_at"), Value(NEVER_DUE)) * Value(1000) + F("turn"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+        verbose_name="in the desk's queue: due first, then turn",
+    )
 
     objects = CustomerQuerySet.as_manager()
 
@@ -87,7 +104,11 @@ class Ticket(models.Model):
             models.Index(fields=["id"], condition=Q(status="received"), name="ticket_waits_for_model"),
             models.Index(fields=["status", "changed_at"], name="ticket_by_status"),
             models.Index(fields=["id"], condition=Q(waiting_update__isnull=False), name="ticket_has_update"),
-            models.Index(fields=["customer", "status", "due_at", "id"], name="ticket_queue"),
+            models.Index(fields=["place", "id"], condition=Q(status__in=OPEN), name="ticket_open"),
+            models.Index(fields=["customer", "place", "id"], condition=Q(status__in=OPEN), name="ticket_queue"),
+            models.Index(
+                fields=["customer", "alike", "place", "id"], condition=Q(status="needs_review"), name="ticket_alike"
+            ),
             models.Index(fields=["customer", "text_hash"], name="ticket_text"),
         ]
 
