@@ -17,6 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from triage import (
     approvals,
     automation,
+    counting,
     failover,
     intake,
     lifecycle,
@@ -184,6 +185,11 @@ def _old_keys(_: Sweep, *, at: datetime) -> None:
     DeliveryKey.objects.filter(pk__in=list(old[:KEYS_AT_ONCE])).delete()
 
 
+def _counts(_: Sweep, *, at: datetime) -> None:
+    """What pages read instead of counting themselves."""
+    counting.keep(at=at)
+
+
 STEPS: tuple[Callable[..., None], ...] = (
     _tick,
     lost_runs,
@@ -197,6 +203,7 @@ STEPS: tuple[Callable[..., None], ...] = (
     _ending_certificates,
     _bells,
     _old_keys,
+    _counts,
 )
 
 
