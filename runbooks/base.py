@@ -36,6 +36,7 @@ _EXTRACTOR_FILES = (
     "hosts.py",
     "mentions.py",
     "names.py",
+    "ownership.py",
     "parameters.py",
     "people.py",
     "plain.py",

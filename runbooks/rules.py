@@ -149,7 +149,7 @@ def _check_group(value: str, directory: Directory) -> None:
     group = next((group for group in directory.groups() if group.name == value), None)
     if group is None:
         raise Unfit(f"the directory has no group {short(value)}")
-    if group.privileged or not group.self_service:
+    if not group.askable:
         raise Unfit(f"{group.name} can't be asked for by ticket", (group.name,))
 
 

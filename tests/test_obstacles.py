@@ -148,18 +148,20 @@ def test_where_a_runbook_never_runs_nobody_can_order_it(scene: Scene) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_once_the_switch_for_all_is_committed_nothing_reaches_starting(scene: Scene) -> None:
-    """Two threads start runs as fast as they can while a third switches off."""
+    """Two threads start runs as fast as they can while a third switches off, and one each afterwards."""
     runs = []
     for number in range(16):
         ticket = scene.new_ticket()
         runs.append(scene.request(ticket, scene.decide(ticket, f"account{number}")).pk)
     RunbookState.objects.create(customer=scene.customer, runbook=UNLOCK.key, concurrent=100, runs_an_hour=100)
     claimed = [one for one in (execution._claim(run, at=timezone.now()) for run in runs) if one]
-    under_way, failed = threading.Event(), []
+    under_way, switched, failed = threading.Event(), threading.Event(), []
 
     def start(mine: list[Run]) -> None:
         try:
             for run in mine:
+                if run is mine[-1]:
+                    assert switched.wait(20)
                 execution._commit_starting(run, UNLOCK)
                 under_way.set()
         except Exception as error:  # noqa: BLE001 - told to the test below
@@ -173,6 +175,7 @@ def test_once_the_switch_for_all_is_committed_nothing_reaches_starting(scene: Sc
     assert under_way.wait(20)
     standing.switch(on=False, because="a drill", at=timezone.now(), actor=ACTOR)
     begun = set(Run.objects.filter(status=Run.Status.STARTING).values_list("pk", flat=True))
+    switched.set()
     for thread in threads:
         thread.join()
     assert failed == []

@@ -13,7 +13,7 @@ from classifier.evidence import Evidence
 from classifier.text import Document, TextPipeline
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
-from runbooks.targets.directory import SqliteDirectory, create
+from runbooks.targets.directory import Account, Group, SqliteDirectory, create
 from triage import routing
 from triage.routing import Offer, Pick, Proof, Routed, Situation
 
@@ -238,6 +238,22 @@ def test_the_gate_scores_only_what_it_would_run() -> None:
     assert replace(good, problems=("two accounts are named",)).gate_score(["unlock_account"]) == 0.0
     assert replace(good, sufficient=False).gate_score(["unlock_account"]) == 0.0
     assert replace(good, probability=0.499999).gate_score(["unlock_account"]) == 0.0
+
+
+def test_a_group_with_an_owner_waits_for_the_owner_whatever_is_certified(tmp_path: Path) -> None:
+    account = Account(uid="a.smith", display_name="A", mail="a.smith@example.org")
+    groups = [Group("Payroll", "", owners=("o.wner",)), Group("Open", "", self_service=True, owners=("o.wner",))]
+    create(tmp_path / "directory", [account], groups=groups)
+    runbook = RUNBOOKS["add_to_group"]
+    covered = proved(runbooks=frozenset({runbook.key}), proven=frozenset({runbook.key}))
+    with closing(SqliteDirectory(tmp_path / "directory")) as directory:
+        offer = Offer(label="KB0001", runbook=runbook, directory=directory)
+        owned, free = (pick(offer, body=f"Please add me to {name}") for name in ("Payroll", "Open"))
+    said = routing.decide(replace(covered, pick=owned))
+    assert (said.mode, said.people_needed) == ("approve", 1)
+    assert said.reason == "Payroll is joined with its owner's yes only: o.wner."
+    assert owned.gate_score([runbook.key]) == 0.0
+    assert routing.decide(replace(covered, pick=free)).mode == "automate"
 
 
 def test_a_target_that_cannot_be_used_is_a_problem_of_the_run() -> None:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
 from runbooks.targets import TargetError
-from triage import keys, lifecycle, storms, targets, versions
+from triage import consent, keys, lifecycle, storms, targets, versions
 from triage.models import Approval, Customer, Decision, Person, Review, Target, Ticket
 from triage.permissions import is_requester
 from triage.targets import target_for
@@ -180,6 +180,24 @@ def check_not_own(approval: Approval, *, person: Person) -> None:
         accounts = {account.uid for name in mine for account in found.get(name, ())}
         if accounts & {account.uid for account in found.get(asker, ())}:
             raise ApprovalRefused("Nobody approves a run for their own ticket, and its requester's account is yours.")
+
+
+def check_owner_agrees(approval: Approval, *, person: Person) -> None:
+    """Raise ApprovalRefused where this yes would be the last one, and the owner of what it is about has not said it.
+
+    It reads the directory, so it is called before any row is locked.
+    """
+    runbook = RUNBOOKS.get(approval.runbook)
+    if runbook is None or (approval.people_needed == 2 and approval.first_person_id is None):
+        return
+    target = target_for(approval.customer, runbook)
+    people = [*consent.said_yes(approval), person]
+    try:
+        lacking = consent.lacking(runbook, approval.parameters, target=target, people=people)
+    except TargetError as error:
+        raise ApprovalRefused(f"Whose yes this needs is not known now: {error}. Try again later.") from error
+    if lacking:
+        raise ApprovalRefused(lacking)
 
 
 def still_bound(approval: Approval, *, at: datetime) -> str | None:

@@ -193,6 +193,7 @@ def _queue_or_link(run: Run, *, at: datetime, actor: str) -> bool:
 def grant(approval: Approval, *, person: Person, at: datetime) -> Run | None:
     """One person's yes; after the last one needed the run is requested. Raises ApprovalRefused with the reason."""
     approvals.check_not_own(approval, person=person)
+    approvals.check_owner_agrees(approval, person=person)
     with transaction.atomic():
         approvals.lock(approval)
         if not approvals.grant(approval, person=person, at=at):

@@ -21,7 +21,7 @@ from runbooks.registry import RUNBOOKS
 from runbooks.runners import RESUMABLE, RUNNERS
 from runbooks.targets import TargetError
 from runbooks.watch import Left
-from triage import automation, failover, grounds, itsm, lifecycle, links, obstacles, versions, watching
+from triage import automation, consent, failover, grounds, itsm, lifecycle, links, obstacles, versions, watching
 from triage.environment import environment
 from triage.lake import claims, here
 from triage.lake.errors import LakeError
@@ -69,6 +69,7 @@ def _started(run: Run, *, at: datetime) -> bool:
     try:
         late = grounds.gone(run, at=at) or grounds.itsm_says_no(run, runbook)
         late = late or versions.changed(run.customer, runbook, target=target, at=at) or still_fit(run, runbook)
+        late = late or consent.lacking_for(run, runbook)
     except (itsm.ReadFailed, TargetError) as error:
         return _put_back(run, until=at + NO_ANSWER, reason=f"What the run depends on could not be asked: {error}")
     if late:

@@ -34,12 +34,21 @@ class Account:
 
 @dataclass(frozen=True)
 class Group:
-    """One group. self_service: may be asked for by ticket. privileged: never by a runbook."""
+    """One group. self_service: may be asked for by ticket. privileged: never by a runbook.
+
+    owners: uids of the accounts one of which must say yes to each new member, where the group is not self-service.
+    """
 
     name: str
     title: str
     self_service: bool = False
     privileged: bool = False
+    owners: tuple[str, ...] = ()
+
+    @property
+    def askable(self) -> bool:
+        """Whether a ticket may ask for it at all: by itself, or with an owner's yes."""
+        return not self.privileged and (self.self_service or bool(self.owners))
 
 
 @dataclass(frozen=True)

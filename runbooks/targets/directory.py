@@ -47,7 +47,8 @@ CREATE TABLE accounts (
 CREATE INDEX accounts_mail ON accounts (mail_key);
 CREATE INDEX accounts_name ON accounts (name_key);
 CREATE TABLE groups (
-    name TEXT PRIMARY KEY, title TEXT NOT NULL, self_service INTEGER NOT NULL, privileged INTEGER NOT NULL
+    name TEXT PRIMARY KEY, title TEXT NOT NULL, self_service INTEGER NOT NULL, privileged INTEGER NOT NULL,
+    owners TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE memberships (
     uid TEXT NOT NULL REFERENCES accounts (uid), name TEXT NOT NULL REFERENCES groups (name), PRIMARY KEY (uid, name)
@@ -81,8 +82,8 @@ def _fill(connection: sqlite3.Connection, accounts: list[Account], groups: list[
     described = {group.name: group for group in groups}
     implied = {name: Group(name, name) for account in accounts for name in account.groups}
     connection.executemany(
-        "INSERT INTO groups VALUES (?, ?, ?, ?)",
-        [(g.name, g.title, g.self_service, g.privileged) for g in (implied | described).values()],
+        "INSERT INTO groups VALUES (?, ?, ?, ?, ?)",
+        [(g.name, g.title, g.self_service, g.privileged, " ".join(g.owners)) for g in (implied | described).values()],
     )
     for a in accounts:
         keys = {"uid_key": handle_key(a.uid), "name_key": words_key(a.display_name), "mail_key": handle_key(a.mail)}
@@ -179,7 +180,10 @@ class SqliteDirectory:
     def groups(self) -> tuple[Group, ...]:
         """Return all groups by name."""
         rows = self._connection.execute("SELECT * FROM groups ORDER BY name")
-        return tuple(Group(r["name"], r["title"], bool(r["self_service"]), bool(r["privileged"])) for r in rows)
+        return tuple(
+            Group(r["name"], r["title"], bool(r["self_service"]), bool(r["privileged"]), tuple(r["owners"].split()))
+            for r in rows
+        )
 
     def unlock(self, uid: str, *, run_id: str) -> None:
         """Unlock the account."""

@@ -51,7 +51,7 @@ class LdapDirectory:
         for base in (self._settings.accounts_base, self._settings.groups_base):
             if self._connection.entry(base, "(objectClass=*)", []) is None:
                 raise TargetError(f"the directory has no {base!r}, which the settings name: mend them")
-        named = [group for group in self.groups() if group.self_service]
+        named = [group for group in self.groups() if group.askable]
         guarded = "with" if self._connection.supports(ASSERTION) else "without"
         crypt = "TLS" if self._settings.encrypted else "no TLS (loopback)"
         return f"signed in, {crypt}, {len(named)} groups may be asked for, {guarded} assertions on changes"

@@ -19,6 +19,8 @@ class LdapGroups:
         # As the server spells them, so that they compare with what it returns. A misspelt one would protect nobody.
         self._privileged = frozenset(self._found(dn) for dn in settings.privileged_groups)
         self._open = frozenset(self._found(dn) for dn in settings.self_service_groups)
+        self._owned = frozenset(self._found(dn) for dn in settings.owned_groups) - self._open
+        self._owners: dict[str, str] = {}
         self._entries: dict[str, list[Entry]] | None = None
 
     def listed(self) -> tuple[Group, ...]:
@@ -32,6 +34,7 @@ class LdapGroups:
                 title=entries[0].one(title) or name,
                 self_service=len(entries) == 1 and entries[0].dn in self._open,
                 privileged=any(self._leads_to_privilege(entry) for entry in entries),
+                owners=self._owners_of(entries[0]) if len(entries) == 1 and entries[0].dn in self._owned else (),
             )
             for name, entries in sorted(self._entries.items())
         )
@@ -41,7 +44,7 @@ class LdapGroups:
         entries = self._by_name(f"({self._settings.group_name_attribute}={escaped(name)})").get(name, [])
         if not entries:
             raise TargetError(f"the directory has no group {name!r}")
-        if len(entries) > 1 or entries[0].dn not in self._open or self._leads_to_privilege(entries[0]):
+        if len(entries) > 1 or not self._askable(entries[0]) or self._leads_to_privilege(entries[0]):
             raise TargetError(f"{name} can't be changed by a runbook")
         return entries[0]
 
@@ -85,11 +88,23 @@ class LdapGroups:
 
     def _leads_to_privilege(self, group: Entry) -> bool:
         """Whether members of the group are privileged; followed upward only for those that may be asked for."""
-        return group.dn in self._privileged or (group.dn in self._open and self.reach_privilege(group.dn, ""))
+        return group.dn in self._privileged or (self._askable(group) and self.reach_privilege(group.dn, ""))
+
+    def _askable(self, group: Entry) -> bool:
+        return group.dn in self._open or group.dn in self._owned
+
+    def _owners_of(self, group: Entry) -> tuple[str, ...]:
+        """The uids of the group's owners that are accounts; an owner that is a group of people is none."""
+        settings = self._settings
+        for dn in group.all(settings.owner_attribute):
+            if dn not in self._owners:
+                entry = self._connection.entry(dn, settings.account_filter, [settings.uid_attribute])
+                self._owners[dn] = entry.one(settings.uid_attribute) if entry else ""
+        return tuple(sorted({self._owners[dn] for dn in group.all(settings.owner_attribute)} - {""}))
 
     def _by_name(self, matching: str) -> dict[str, list[Entry]]:
         settings = self._settings
-        attributes = [settings.group_name_attribute, settings.group_title_attribute]
+        attributes = [settings.group_name_attribute, settings.group_title_attribute, settings.owner_attribute]
         listed: dict[str, list[Entry]] = {}
         for entry in self._connection.search(settings.groups_base, f"(&{settings.group_filter}{matching})", attributes):
             listed.setdefault(entry.one(settings.group_name_attribute), []).append(entry)

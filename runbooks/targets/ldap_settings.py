@@ -25,6 +25,7 @@ DEFAULTS: Final[Mapping[Flavour, Mapping[str, str]]] = {
         "group_filter": "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))",
         "uid_attribute": "uid",
         "name_attribute": "cn",
+        "owner_attribute": "owner",  # RFC 4519, 2.21
     },
     # Primary groups stand in no member list: 512 Domain Admins, 518 Schema, 519 Enterprise Admins, 520 Policy Owners.
     "active_directory": {
@@ -32,6 +33,7 @@ DEFAULTS: Final[Mapping[Flavour, Mapping[str, str]]] = {
         "group_filter": "(objectClass=group)",
         "uid_attribute": "sAMAccountName",
         "name_attribute": "displayName",
+        "owner_attribute": "managedBy",
         "privileged_filter": "(|(adminCount=1)(primaryGroupID=512)(primaryGroupID=518)(primaryGroupID=519)"
         "(primaryGroupID=520))",
         "disabled_filter": "(userAccountControl:1.2.840.113556.1.4.803:=2)",
@@ -48,7 +50,8 @@ class LdapSettings(BaseModel):
     account_filter, group_filter: what counts as one. privileged_filter, disabled_filter, held_filter: which accounts
     runbooks never touch, are not in use, are held for an investigation; empty: none.
     privileged_groups: distinguished names (DN); whoever is in one, through other groups too, is privileged.
-    self_service_groups: DNs of those that may be asked for by ticket. members_by: what a membership holds.
+    self_service_groups: DNs of those that may be asked for by ticket. owned_groups: DNs of those that may be with the
+    yes of an owner, whose DNs stand in the group's `owner_attribute`. members_by: what a membership holds.
     quota_attribute: a whole number in `quota_unit`; default_quota_mb counts where an account has none.
     contact_attribute: where an account's contact on file stands, a mail address that its owner can read without it.
     contact_may_be_mail: without such a contact the account's own mail address is it.
@@ -73,6 +76,7 @@ class LdapSettings(BaseModel):
     held_filter: str = ""
     privileged_groups: tuple[str, ...] = ()
     self_service_groups: tuple[str, ...] = ()
+    owned_groups: tuple[str, ...] = ()
     uid_attribute: Attribute
     name_attribute: Attribute
     mail_attribute: Attribute = "mail"
@@ -80,6 +84,7 @@ class LdapSettings(BaseModel):
     contact_may_be_mail: bool = False
     group_name_attribute: Attribute = "cn"
     group_title_attribute: Attribute = "description"
+    owner_attribute: Attribute
     member_attribute: Attribute = "member"
     members_by: Literal["dn", "uid"] = "dn"
     quota_attribute: NoAttribute = ""
@@ -103,7 +108,7 @@ class LdapSettings(BaseModel):
             values[base] = values.get(base) or values.get("base_dn", "")
         return values
 
-    @field_validator("privileged_groups", "self_service_groups", mode="before")
+    @field_validator("privileged_groups", "self_service_groups", "owned_groups", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
         if isinstance(given, str) and given.lstrip().startswith("["):
@@ -142,7 +147,7 @@ class LdapSettings(BaseModel):
         for name in ("accounts_base", "groups_base"):
             if not lies_under(getattr(self, name), self.base_dn):
                 raise ValueError(f"{name} must lie under base_dn")
-        for group in (*self.privileged_groups, *self.self_service_groups):
+        for group in (*self.privileged_groups, *self.self_service_groups, *self.owned_groups):
             if not lies_under(group, self.base_dn):
                 raise ValueError("every group must be given by its distinguished name (DN) under base_dn")
         if self.member_attribute.casefold() == "memberuid" and self.members_by != "uid":

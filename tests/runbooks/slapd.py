@@ -229,6 +229,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "VPN Users": ("uid=m.muster,ou=people",),
     "Payroll": ("uid=m.muster,ou=people",),
 }
+OWNERS: Mapping[str, tuple[str, ...]] = {"Payroll": ("uid=j.smith,ou=people", "cn=Operators,ou=groups")}
 
 CONTACTS: Mapping[str, tuple[str, ...]] = {
     "j.smith": ("jane@home.example",),
@@ -316,7 +317,8 @@ def ldif() -> str:
     # Of the same uid, outside the accounts' base.
     entries.append(_account("bjones", "Bob Jones", "", "closed"))
     for name, members in MEMBERS.items():
-        lines = "\n".join(f"member: {member},{BASE}" for member in members)
+        owners = [f"owner: {owner},{BASE}" for owner in OWNERS.get(name, ())]
+        lines = "\n".join([*(f"member: {member},{BASE}" for member in members), *owners])
         entries.append(f"dn: {group(name)}\nobjectClass: groupOfNames\ncn: {name}\ndescription: About {name}\n{lines}")
     return "\n\n".join(entries) + "\n"
 

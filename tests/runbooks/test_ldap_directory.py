@@ -91,6 +91,19 @@ def test_no_privileged_account_and_no_closed_group_is_ever_changed(
     assert ldap_server.changes() == []
 
 
+def test_a_group_with_an_owner_may_be_asked_for_where_the_settings_name_it(opened: Opened, ldap_server: Slapd) -> None:
+    """An owner that is no account, such as a group, can say nothing."""
+    owned = opened(owned_groups=f'["{group("Payroll")}", "{group("VPN Users")}", "{group("Operators")}"]')
+    groups = {each.name: each for each in owned.groups()}
+    assert (groups["Payroll"].owners, groups["Payroll"].askable) == (("j.smith",), True)
+    assert (groups["VPN Users"].owners, groups["VPN Users"].self_service) == ((), True)
+    assert not groups["Operators"].askable
+    owned.add_to_group("bjones", "Payroll", run_id="r")
+    assert [dn for dn, _ in ldap_server.changes()] == [group("Payroll")]
+    with pytest.raises(TargetError, match="can't be changed by a runbook"):
+        owned.add_to_group("bjones", "Operators", run_id="r")
+
+
 def test_each_change_is_made_once_however_often_it_is_asked_for(directory: OpenDirectory, ldap_server: Slapd) -> None:
     ldap_server.fail_to_sign_in("j.smith")
     for _ in range(3):
@@ -296,7 +309,7 @@ def test_active_directorys_attributes_are_read_and_only_ever_set_to_nought(opene
 
 
 def test_what_is_there_is_said_in_words(directory: OpenDirectory) -> None:
-    assert directory.look() == "signed in, TLS, 3 groups may be asked for, with assertions on changes"
+    assert directory.look() == "signed in, TLS, 2 groups may be asked for, with assertions on changes"
 
 
 def test_a_filter_that_the_server_cannot_judge_protects_by_refusing(opened: Opened, ldap_server: Slapd) -> None:

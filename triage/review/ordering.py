@@ -11,7 +11,7 @@ from runbooks.base import Runbook
 from runbooks.environments import strictest
 from runbooks.parameters import Extraction, validate
 from runbooks.targets import OpenDirectory, TargetError
-from triage import approvals, automation, obstacles
+from triage import approvals, automation, consent, obstacles
 from triage.models import Decision, Mode, Person, Run, Target, Ticket
 from triage.obstacles import Obstacle
 from triage.queries.log import name_of
@@ -76,7 +76,7 @@ def order(
         reason=f"{name_of(person)} ordered: {runbook.title}"[:1000],
         made_at=at,
     )
-    people = PEOPLE_NEEDED[runbook.tier]
+    people = PEOPLE_NEEDED[runbook.tier] or (1 if _owner_lacks(runbook, parameters, target, person) else 0)
     if people:
         asked = approvals.ask(ticket=ticket, decision=decision, people_needed=people, at=at)
         if asked is None:
@@ -88,6 +88,13 @@ def order(
         raise ReviewRefused(
             f"Another run on {on} is under way, or an equal ticket's run answers for this one too. Look at the runs."
         )
+
+
+def _owner_lacks(runbook: Runbook, parameters: dict[str, str], target: Target | None, person: Person) -> str:
+    try:
+        return consent.lacking(runbook, parameters, target=target, people=[person])
+    except TargetError as error:
+        raise ReviewRefused(f"The target cannot be reached: {error}. Look at its settings.") from error
 
 
 def problems_with(runbook: Runbook, parameters: dict[str, str], *, target: Target | None) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def decide(situation: Situation) -> Routed:
     stopped = _only_by_hand(situation)
     if stopped:
         return replace(ready, reason=stopped)
-    proof = _certificate(situation, runbook)
+    proof = pick.owner or _certificate(situation, runbook)
     if isinstance(proof, str):
         doubt = proof
     else:

@@ -15,6 +15,7 @@ from classifier.estimator import Ranking
 from classifier.text import Document
 from runbooks import parameters
 from runbooks.base import Runbook, extractor
+from runbooks.ownership import needs, owned
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
 from runbooks.targets.lists import Lists
@@ -42,7 +43,10 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class Pick:
-    """What the gate makes of one text: the first match, its runbook and what the runbook would be given."""
+    """What the gate makes of one text: the first match, its runbook and what the runbook would be given.
+
+    `owner`: whose yes the run needs whatever is certified, as a sentence; empty where nobody's.
+    """
 
     article: str = ""
     probability: float = 0.0
@@ -54,11 +58,12 @@ class Pick:
     parameters: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
     problems: tuple[str, ...] = ()
+    owner: str = ""
 
     def gate_score(self, pool: Collection[str]) -> float:
         """The score to hold against a threshold; 0 (which passes none) where no runbook of the pool would run."""
         likely = self.probability >= WORTH_ASKING
-        runs = likely and self.sufficient and self.live and self.complete and not self.problems
+        runs = likely and self.sufficient and self.live and self.complete and not self.problems and not self.owner
         return self.score if runs and self.runbook is not None and self.runbook.key in pool else 0.0
 
 
@@ -101,9 +106,16 @@ def selected(
             lists=offer.lists,
             reference=reference,
         )
+        owner = " ".join(needs(group) for group in owned(pick.runbook, found.values, offer.directory))
     except (TargetError, sqlite3.Error) as error:  # a file that is locked or damaged while it is read
         return replace(pick, problems=(f"the directory cannot be read: {error}",))
-    return replace(pick, parameters=dict(found.values), complete=found.complete, problems=tuple(found.problems))
+    return replace(
+        pick,
+        parameters=dict(found.values),
+        complete=found.complete,
+        problems=tuple(found.problems),
+        owner=owner,
+    )
 
 
 def gate(

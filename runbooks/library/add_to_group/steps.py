@@ -1,4 +1,4 @@
-"""Add an account to a group: only self-service groups, never a privileged account or group."""
+"""Add an account to a group: one that is open to tickets or whose owner agreed, never a privileged one."""
 
 from runbooks.context import Context, NotDone, Refused
 from runbooks.targets.accounts import Directory
@@ -14,7 +14,7 @@ def pre_check(context: Context[Directory]) -> None:
     group = next((group for group in context.target.groups() if group.name == name), None)
     if group is None:
         raise Refused(f"the directory has no group {name}")
-    if group.privileged or not group.self_service:
+    if not group.askable:
         raise Refused(f"{name} can't be asked for by ticket")
     if account.privileged:
         raise Refused(f"{account.uid} is privileged: only a person may change its groups")
