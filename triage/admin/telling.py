@@ -56,7 +56,7 @@ class EndpointForm(SecretForm):
         choices=[(event, event) for event in EVENTS],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="None ticked: all.",
+        help_text="None ticked: all but ticket.decided, of which there is one for each ticket.",
     )
 
     class Meta:

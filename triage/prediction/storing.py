@@ -11,7 +11,7 @@ from django.db import transaction
 
 from classifier.articles import Placed
 from classifier.estimator import Ranking
-from triage import automation, lifecycle, routing, suggesting
+from triage import automation, lifecycle, routing, suggesting, telling
 from triage.models import Decision, Mode, Prediction, Ticket
 from triage.prediction.claims import Claim
 from triage.prediction.deciding import Outcome
@@ -38,6 +38,7 @@ def store(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) 
         same = _unchanged(claim)
         kept = [outcome for outcome in outcomes if outcome.ticket.pk in same]
         decisions = _record(claim, kept, version=version, at=at)
+        _tell(claim, kept, decisions, version=version, at=at)
         _classified(claim, kept, at=at)
         runs = _act(kept, decisions, at=at)
         suggesting.announce([one.ticket for one in kept if _is_suggested(one)], at=at)
@@ -116,6 +117,27 @@ def _decision(claim: Claim, outcome: Outcome, *, at: datetime) -> Decision:
         made_at=at,
         expires_at=at + good_for if good_for else None,
     )
+
+
+def _tell(claim: Claim, outcomes: list[Outcome], decisions: dict[int, Decision], *, version: str, at: datetime) -> None:
+    """Other programs hear of the decisions where one asked to; never of a drawn ticket, which is answered blind."""
+    endpoints = telling.listeners(claim.customer)
+    if not endpoints:
+        return
+    found = [
+        telling.Decided(
+            ticket=outcome.ticket,
+            key=f"decided-{decisions[outcome.ticket.pk].pk}",
+            by="model",
+            label=outcome.routed.article,
+            reason=outcome.routed.reason,
+            probability=outcome.ranking.matches[0].probability if outcome.ranking and outcome.ranking.matches else None,
+            said={"decision": outcome.routed.mode, "runbook": outcome.routed.runbook, "who": version},
+        )
+        for outcome in outcomes
+        if not outcome.drawn
+    ]
+    telling.tell_decided(claim.customer, found, endpoints=endpoints, at=at)
 
 
 def _classified(claim: Claim, outcomes: list[Outcome], *, at: datetime) -> None:

@@ -12,6 +12,7 @@ from triage import lifecycle
 from triage.models import Article, Draw, Label, Prediction, Review, Run, Ticket
 from triage.queries.blind import DRAWN
 from triage.queries.queue import language_of
+from triage.telling import tell_verdict
 
 ITSM = "itsm"
 ACTOR = "system:itsm"
@@ -54,6 +55,7 @@ def take_over(ticket: Ticket, *, key: str, at: datetime) -> Review | None:
         made_at=at,
     )
     lifecycle.record(row=ticket, event="verdict", at=at, actor=ACTOR, after=review.verdict, reason=str(article))
+    tell_verdict(review, at=at)
     return review
 
 

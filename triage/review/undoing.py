@@ -9,6 +9,7 @@ from triage.models import Approval, AuditEvent, Decision, Label, Person, Review,
 from triage.queries.blind import GRACE, UNDO
 from triage.review.answering import key_of
 from triage.review.refused import ReviewRefused
+from triage.telling import withdraw_verdict
 
 T = Ticket.Status
 
@@ -21,6 +22,7 @@ def undo(review: Review, *, person: Person, at: datetime) -> Ticket:
         Review.objects.filter(pk=current.pk).update(undone_at=at)
         Label.objects.filter(review=current).update(withdrawn_at=at, landed_at=None)
         _untell(current, at=at)
+        withdraw_verdict(current, at=at)
         _unorder(current, person=person, at=at)
         ticket: Ticket = current.ticket
         _put_back(current, ticket, person=person, at=at)

@@ -27,7 +27,7 @@ from triage.queries.queue import language_of
 from triage.review import answering, ordering
 from triage.review.holding import check_not_held
 from triage.review.refused import ReviewRefused
-from triage.telling import tell
+from triage.telling import tell, tell_verdict
 
 V = Review.Verdict
 T = Ticket.Status
@@ -133,6 +133,7 @@ def _record(
     lifecycle.record(
         row=ticket, event="verdict", at=at, actor=f"person:{person.pk}", after=said.kind, reason=_words(said)
     )
+    tell_verdict(review, at=at)
     return review
 
 

@@ -3,8 +3,19 @@
 `tell` writes rows only, in the caller's transaction; `deliver` sends what waits, `due` says whether anything does.
 """
 
+from triage.telling.decided import Decided, listeners, tell_decided, tell_verdict, withdraw_verdict
 from triage.telling.outbox import deliver, due
 from triage.telling.rows import tell
 from triage.telling.watch import watch_reconciler
 
-__all__ = ["deliver", "due", "tell", "watch_reconciler"]
+__all__ = [
+    "Decided",
+    "deliver",
+    "due",
+    "listeners",
+    "tell",
+    "tell_decided",
+    "tell_verdict",
+    "watch_reconciler",
+    "withdraw_verdict",
+]

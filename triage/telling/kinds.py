@@ -30,6 +30,7 @@ class Kind:
 
 
 RUN_ENDED = "a run for it has ended"
+DECIDED = "ticket_decided"
 KINDS: Mapping[str, Kind] = {
     "approval_waiting": Kind(
         words="A run waits for approval",
@@ -125,9 +126,14 @@ KINDS: Mapping[str, Kind] = {
     "mail_given_up": Kind(
         words="A mail could not be delivered", audience=Audience.NOBODY, mail=False, event="mail.given_up"
     ),
+    DECIDED: Kind(
+        words="A ticket was decided", audience=Audience.NOBODY, mail=False, event="ticket.decided", desk=False
+    ),
     "reconciler_stalled": Kind(
         words="The reconciler has stopped", audience=Audience.PROVIDER, mail=True, event="reconciler.stalled"
     ),
 }
 CHOICES = tuple(name for name, kind in KINDS.items() if kind.audience is not Audience.NOBODY)
 EVENTS = tuple(sorted({kind.event for kind in KINDS.values()}))
+STREAMS = frozenset({KINDS[DECIDED].event})
+"""Events of which there is one a ticket: they go only to endpoints that name them."""

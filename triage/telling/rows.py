@@ -10,7 +10,7 @@ from django.db.models import Q
 from triage.environment import environment
 from triage.models import Customer, EventEndpoint, Notification, Posting, Ticket
 from triage.queries import blind
-from triage.telling.kinds import KINDS
+from triage.telling.kinds import KINDS, STREAMS
 from triage.telling.recipients import Recipient, recipients
 
 LONGEST_TEXT = 1000
@@ -95,7 +95,7 @@ def _endpoints(event: str, customer: Customer | None) -> list[int]:
     if customer is not None:
         mine |= Q(customer=customer)
     rows = EventEndpoint.objects.filter(mine, enabled=True).values_list("pk", "kinds")
-    return [pk for pk, kinds in rows if not kinds or event in kinds]
+    return [pk for pk, kinds in rows if event in kinds or (not kinds and event not in STREAMS)]
 
 
 def _has_mail() -> bool:
