@@ -1,0 +1,276 @@
+"""Counts kept beside the rows, so that pages over hundreds of thousands of tickets are drawn from a few hundred rows.
+
+Every count is made anew from the rows, never added to: a lost or doubled pass changes nothing, and emptied tables
+fill again by themselves. The reconciler calls `keep`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, TruncHour
+from django.db.models.lookups import LessThanOrEqual
+
+from triage.models import (
+    ArticleCount,
+    Certificate,
+    CertificateCount,
+    Decision,
+    Draw,
+    HourCount,
+    Job,
+    Release,
+    Review,
+    Run,
+    Ticket,
+)
+
+T = Ticket.Status
+HOURS, SLOW = "counting of hours", "counting of verdicts"
+EVERY = {HOURS: timedelta(seconds=10), SLOW: timedelta(minutes=5)}
+OVERLAP = timedelta(minutes=2)
+"""Changes are looked at again for so long: a transaction may end after a later one was counted."""
+
+AT_ONCE = 20_000
+"""Changed tickets that one pass looks at; more than that are counted by the passes that follow."""
+
+LONGEST = 24
+MONTH = timedelta(days=30)
+OUTCOMES = ("by_itself", "on_word", "by_person", "waiting", "under_way", "observed", "withdrawn")
+COLUMNS = (*OUTCOMES, "in_time", "too_late")
+HOUR = timedelta(hours=1)
+
+
+def keep(*, at: datetime) -> bool:
+    """Bring counts up to date where they are due; whether anything was counted."""
+    hours, slow = _due(HOURS, at=at), _due(SLOW, at=at)
+    if hours:
+        _hours(at=at)
+    if slow:
+        _articles(at=at)
+        _certificates()
+    return hours or slow
+
+
+def all_anew(*, at: datetime) -> None:
+    """Empty the counts and fill them again, all at once: for imports, tests and measurements."""
+    with transaction.atomic():
+        HourCount.objects.all().delete()
+        Job.objects.filter(name__in=[HOURS, SLOW]).delete()
+    keep(at=at)
+    while _hours(at=at):
+        pass
+
+
+def counted_at() -> datetime | None:
+    """Until when changes are in the hours' counts; None where nothing was counted yet."""
+    until = Job.objects.filter(name=HOURS).values_list("settings__until", flat=True).first()
+    return datetime.fromisoformat(until) if until else None
+
+
+def _due(name: str, *, at: datetime) -> bool:
+    """Whether it is time, and this process the one that does it."""
+    found, made = Job.objects.get_or_create(name=name, defaults={"kind": "counting", "changed_at": at})
+    early = at - EVERY[name]
+    return made or bool(Job.objects.filter(pk=found.pk, changed_at__lte=early).update(changed_at=at))
+
+
+def _hours(*, at: datetime) -> bool:
+    """Count the hours whose tickets changed since the last pass; whether more are left."""
+    job = Job.objects.get(name=HOURS)
+    last = job.settings.get("until")
+    rows = Ticket.objects.filter(customer__isnull=False, changed_at__lte=at)
+    if last:
+        rows = rows.filter(changed_at__gt=datetime.fromisoformat(last) - OVERLAP)
+    fresh = rows.filter(changed_at__gt=datetime.fromisoformat(last)) if last else rows
+    cut = fresh.order_by("changed_at").values_list("changed_at", flat=True)[AT_ONCE : AT_ONCE + 1].first()
+    until = cut or at
+    changed = rows.filter(changed_at__lte=until).order_by()
+    touched = changed.annotate(hour=TruncHour("received_at", tzinfo=UTC)).values_list("hour", flat=True).distinct()
+    for begins, ends in _spans(sorted(touched)):
+        _count(begins=begins, ends=ends)
+    Job.objects.filter(pk=job.pk).update(settings={"until": until.isoformat()})
+    return cut is not None and until < at
+
+
+def _spans(hours: Sequence[datetime]) -> Iterable[tuple[datetime, datetime]]:
+    """Hours that follow one another as (begins, ends), at most a day each."""
+    begins: datetime | None = None
+    ends = begins
+    for hour in hours:
+        if begins is not None and ends is not None and (hour != ends or hour - begins >= LONGEST * HOUR):
+            yield begins, ends
+            begins = None
+        begins = begins or hour
+        ends = hour + HOUR
+    if begins is not None and ends is not None:
+        yield begins, ends
+
+
+def _count(*, begins: datetime, ends: datetime) -> None:
+    """Write the counts of all customers for these hours."""
+    received = Q(received_at__gte=begins, received_at__lt=ends)
+    rows = (
+        _judged(Ticket.objects.filter(received, customer__isnull=False))
+        .annotate(hour=TruncHour("received_at", tzinfo=UTC))
+        .order_by()
+        .values("customer", "hour")
+        .annotate(
+            **{f"n_{name}": Count("pk", filter=Q(outcome=name)) for name in OUTCOMES},
+            n_in_time=Count("pk", filter=Q(decided=True, kept=True)),
+            n_too_late=Count("pk", filter=Q(decided=True, kept=False)),
+        )
+    )
+    found = [
+        HourCount(customer_id=row["customer"], hour=row["hour"], **{name: row[f"n_{name}"] for name in COLUMNS})
+        for row in rows
+    ]
+    kept = {(row.customer_id, row.hour) for row in found}
+    with transaction.atomic():
+        for old in HourCount.objects.filter(hour__gte=begins, hour__lt=ends):
+            if (old.customer_id, old.hour) not in kept:
+                old.delete()
+        HourCount.objects.bulk_create(
+            found, update_conflicts=True, unique_fields=["customer", "hour"], update_fields=COLUMNS, batch_size=500
+        )
+
+
+def _judged(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    """Tickets with their outcome, whether they are decided and had a due time, and whether they kept it."""
+    good = Run.objects.filter(ticket=OuterRef("pk"), status=Run.Status.SUCCEEDED)
+    done = Q(status__in=[T.RESOLVED, T.ANSWERED])
+    said = Review.objects.filter(ticket=OuterRef("pk"), undone_at__isnull=True).order_by("decided_at")
+    answered_at = Coalesce(Subquery(said.values("decided_at")[:1]), F("changed_at"))
+    return tickets.annotate(
+        outcome=Case(
+            When(status__in=[T.NEEDS_REVIEW, T.WAITING_APPROVAL], then=Value("waiting")),
+            When(done & Exists(good.exclude(ordered_by=None)), then=Value("on_word")),
+            When(done & (Q(linked_run__isnull=False) | Exists(good)), then=Value("by_itself")),
+            When(done, then=Value("by_person")),
+            When(status=T.OBSERVED, then=Value("observed")),
+            When(status=T.WITHDRAWN, then=Value("withdrawn")),
+            default=Value("under_way"),
+            output_field=CharField(),
+        ),
+        decided=Case(When(done & Q(due_at__isnull=False), then=Value(True)), default=Value(False)),
+        kept=Case(
+            When(Q(LessThanOrEqual(answered_at, F("due_at"))), then=Value(True)),
+            default=Value(False),
+        ),
+    )
+
+
+def _articles(*, at: datetime) -> None:
+    """Volume, verdicts and answered draws by article."""
+    found: dict[tuple[int, str], dict[str, int]] = {}
+    for name, rows in (
+        ("tickets", _volume(at=at)),
+        ("draws", _draws()),
+        ("verdicts", _verdicts(at=at)),
+        ("agreed", _verdicts(at=at).filter(named=True)),
+    ):
+        for customer, article, count in rows:
+            found.setdefault((customer, article), {})[name] = count
+    rows_now = [ArticleCount(customer_id=key[0], article=key[1], **counts) for key, counts in sorted(found.items())]
+    with transaction.atomic():
+        ArticleCount.objects.all().delete()
+        ArticleCount.objects.bulk_create(rows_now, batch_size=500)
+
+
+def _volume(*, at: datetime) -> QuerySet[Any, tuple[Any, ...]]:
+    rows = Decision.objects.filter(in_force=True, made_at__gt=at - MONTH, ticket__draw__purpose=Draw.Purpose.NONE)
+    return (
+        rows.exclude(article="")
+        .order_by()
+        .values("customer", "article")
+        .annotate(n=Count("pk"))
+        .values_list("customer", "article", "n")
+    )
+
+
+def _draws() -> QuerySet[Any, tuple[Any, ...]]:
+    """Clusters of the sealed holdout that people have answered, newer than what the release in force was trained on.
+
+    Counted by what the model said of them; what people said is not looked at, since it may certify.
+    """
+    newest = Release.objects.filter(customer=OuterRef("customer"), status=Release.Status.IN_FORCE)
+    answered = Review.objects.filter(ticket=OuterRef("ticket"), blind=True, undone_at__isnull=True)
+    return (
+        Decision.objects.filter(Exists(answered), in_force=True, ticket__draw__purpose=Draw.Purpose.HOLDOUT)
+        .exclude(article="")
+        .annotate(trained=Subquery(newest.values("trained_until")[:1]))
+        .filter(Q(trained__isnull=True) | Q(ticket__draw__drawn_at__gt=F("trained")))
+        .order_by()
+        .values("customer", "article")
+        .annotate(n=Count("ticket__draw__cluster", distinct=True))
+        .values_list("customer", "article", "n")
+    )
+
+
+def _verdicts(*, at: datetime) -> QuerySet[Any, Any]:
+    """Decisions with a standing verdict of the last month on the same text; `named`: it named the decision's article.
+
+    Verdicts on the holdout are left out: they may certify.
+    """
+    said = Review.objects.filter(
+        ticket=OuterRef("ticket"), text_hash=OuterRef("text_hash"), undone_at__isnull=True, decided_at__gt=at - MONTH
+    )
+    return (
+        Decision.objects.filter(Exists(said), in_force=True)
+        .exclude(article="")
+        .exclude(ticket__draw__purpose=Draw.Purpose.HOLDOUT)
+        .annotate(named=Exists(said.filter(article=OuterRef("article"))))
+        .order_by()
+        .values("customer", "article")
+        .annotate(n=Count("pk"))
+        .values_list("customer", "article", "n")
+    )
+
+
+def _certificates() -> None:
+    """Ended runs of each certificate, and what blind verdicts say of those that were drawn for verification."""
+    ended = [Run.Status.SUCCEEDED, Run.Status.FAILED, Run.Status.UNDONE, Run.Status.UNDO_FAILED]
+    runs = Run.objects.filter(decision__certificate__isnull=False, decision__mode="automate", status__in=ended)
+    totals = dict(runs.order_by().values_list("decision__certificate").annotate(n=Count("pk")))
+    checked: dict[int, dict[str, set[bool | None]]] = {}  # by cluster: storms of one cause are one observation
+    drawn = runs.filter(ticket__draw__purpose=Draw.Purpose.VERIFY).select_related("decision", "ticket__draw")
+    said = _blind_verdicts(drawn)
+    for run in drawn.iterator(chunk_size=2000):
+        if run.decision is not None and run.decision.certificate_id is not None:
+            review = said.get((run.ticket_id, run.text_hash))
+            units = checked.setdefault(run.decision.certificate_id, {})
+            units.setdefault(run.ticket.draw.cluster, set()).add(contradicted(run, review) if review else None)
+    found = []
+    for certificate in Certificate.objects.values_list("pk", flat=True):
+        units = checked.get(certificate, {}).values()
+        found.append(
+            CertificateCount(
+                certificate_id=certificate,
+                runs=totals.get(certificate, 0),
+                verified=sum(verdicts != {None} for verdicts in units),
+                wrong=sum(True in verdicts for verdicts in units),
+                missing=sum(verdicts == {None} for verdicts in units),
+            )
+        )
+    CertificateCount.objects.bulk_create(
+        found,
+        update_conflicts=True,
+        unique_fields=["certificate"],
+        update_fields=["runs", "verified", "wrong", "missing"],
+    )
+
+
+def _blind_verdicts(runs: QuerySet[Run]) -> dict[tuple[int, str], Review]:
+    """The standing blind verdict on each run's text, the newest of several."""
+    rows = Review.objects.filter(ticket__in=runs.values("ticket"), blind=True, undone_at__isnull=True).order_by("pk")
+    return {(row.ticket_id, row.text_hash): row for row in rows.iterator(chunk_size=2000)}
+
+
+def contradicted(run: Run, review: Review) -> bool:
+    """Whether a blind verdict would not have run this runbook with these parameters on this ticket."""
+    article = run.decision.article if run.decision else ""
+    if review.verdict != Review.Verdict.ARTICLE or article not in (review.article, *review.also_acceptable):
+        return True
+    return any(run.parameters.get(name) != value for name, value in review.parameters.items())
