@@ -7,11 +7,14 @@ import json
 from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runbooks import mail
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class EnvironmentInvalid(Exception):
@@ -63,6 +66,31 @@ class Environment(BaseSettings):
     )
     source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
     api_rate: int = Field(600, ge=1, description="requests a minute that one API token may make")
+    oidc_issuer: str = Field(
+        "", description="your OpenID provider's issuer, such as https://login.example.org/realms/desk; empty: none"
+    )
+    oidc_client_id: str = Field(
+        "", validate_default=True, description="the client's name at your OpenID provider, where there is one"
+    )
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="the client's secret; empty for a public client")
+    oidc_scopes: str = Field("openid email profile", pattern=r"^openid( \S+)*$", description="openid and what else")
+    oidc_label: str = Field("your organisation's account", description="how the sign-in page calls the OpenID provider")
+    oidc_name_claim: str = Field("preferred_username", description="the claim that a new person's name comes from")
+    oidc_mail_claim: str = Field(
+        "email", description="the claim with the mail address; counts if email_verified is true"
+    )
+    oidc_groups_claim: str = Field("groups", description="the claim with the names of a person's groups")
+    oidc_roles: str = Field("{}", description='JSON such as {"desk-agents": ["nordwind:agent"]}: roles by group')
+    oidc_link_by_mail: bool = Field(
+        True, description="true or false: at the first sign-in, people are known by their verified mail address"
+    )
+    oidc_create: bool = Field(False, description="true or false: unknown people get an account at their first sign-in")
+    local_passwords: bool = Field(True, description="true or false; false only where an OpenID provider is set up")
+    second_factor: str = Field(
+        "optional",
+        pattern="^(optional|admins|everyone)$",
+        description="optional, admins or everyone: who needs a second factor besides a password or a one-time link",
+    )
 
     @field_validator("mail_url")
     @classmethod
@@ -83,6 +111,52 @@ class Environment(BaseSettings):
         if given and not (given.isprintable() and mail.is_address(parseaddr(given)[1])):
             raise ValueError("not one mail address")
         return given
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, given: str) -> str:
+        parts = urlsplit(given)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        if given and not (secure and parts.hostname and not parts.query and not parts.fragment):
+            raise ValueError("not an https:// address without query")
+        return given
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _client(cls, given: str, others: ValidationInfo) -> str:
+        if others.data.get("oidc_issuer") and not given:
+            raise ValueError("an OpenID provider is named, but not who we are there")
+        return given
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _roles(cls, given: str) -> str:
+        roles_by_group(given)
+        return given
+
+    @field_validator("local_passwords")
+    @classmethod
+    def _somehow(cls, given: bool, others: ValidationInfo) -> bool:
+        if not given and not others.data.get("oidc_issuer"):
+            raise ValueError("without passwords and without an OpenID provider nobody could sign in")
+        return given
+
+
+def roles_by_group(given: str) -> dict[str, frozenset[tuple[str, str]]]:
+    """The (customer's slug, role) pairs that each group of the OpenID provider stands for; ValueError where unclear."""
+    try:
+        written = json.loads(given)
+    except ValueError:
+        raise ValueError("not JSON") from None
+    if not isinstance(written, dict) or not all(isinstance(pairs, list) for pairs in written.values()):
+        raise ValueError("not an object with a list for each group")
+    found: dict[str, frozenset[tuple[str, str]]] = {}
+    for group, pairs in written.items():
+        split = [str(pair).split(":") for pair in pairs]
+        if wrong := next((pair for pair in split if len(pair) != 2 or not all(pair)), None):
+            raise ValueError(f"{':'.join(wrong)!r} is not of the form customer:role")
+        found[group] = frozenset((slug, role) for slug, role in split)
+    return found
 
 
 @lru_cache(maxsize=1)

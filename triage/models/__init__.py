@@ -9,6 +9,7 @@ from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode,
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
 from triage.models.desk import SavedFilter
+from triage.models.identity import Identity, RecoveryCode, SecondFactor
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
@@ -41,6 +42,7 @@ __all__ = [
     "EventEndpoint",
     "Freeze",
     "HourCount",
+    "Identity",
     "Job",
     "KeptAnswer",
     "Label",
@@ -53,6 +55,7 @@ __all__ = [
     "Person",
     "Posting",
     "Prediction",
+    "RecoveryCode",
     "Registration",
     "Release",
     "Review",
@@ -62,6 +65,7 @@ __all__ = [
     "RunbookOwner",
     "RunbookState",
     "SavedFilter",
+    "SecondFactor",
     "Source",
     "SourceMapping",
     "Standing",

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,12 +20,20 @@ class Person(AbstractUser):
 
     zone = models.CharField("time zone", max_length=64, default="UTC")
     language = models.CharField("language of the pages; empty: the browser's", max_length=8, blank=True)
+    sessions_era = models.PositiveIntegerField("raised to end every session of the person", default=0, editable=False)
     theme = models.CharField("empty: as the system has it", max_length=8, choices=Theme, blank=True)
 
     class Meta(AbstractUser.Meta):
         constraints = [
             models.CheckConstraint(condition=models.Q(theme__in=["", *Theme.values]), name="person_theme_known")
         ]
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must hold to count: it changes with the password and with each end of all sessions."""
+        found = super().get_session_auth_hash()
+        return (
+            salted_hmac("triage.sessions", f"{found}:{self.sessions_era}").hexdigest() if self.sessions_era else found
+        )
 
 
 class TokenPurpose(models.TextChoices):
