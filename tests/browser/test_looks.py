@@ -22,6 +22,8 @@ def _pages(scene: Scene) -> dict[str, str]:
         "queue": "/",
         "ticket": f"/tickets/{scene.tickets[0].uuid}/",
         "blind": f"/tickets/{scene.blind.uuid}/",
+        "choice": f"/choose/{scene.tickets[0].uuid}/{scene.tickets[0].text_hash[:16]}/accept/",
+        "choice-other": f"/choose/{scene.tickets[0].uuid}/{scene.tickets[0].text_hash[:16]}/other/",
         "approvals": "/approvals/",
         "approval": f"/approvals/{scene.waiting.approvals.get().uuid}/",
         "runs": "/runs/",

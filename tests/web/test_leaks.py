@@ -41,6 +41,7 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "ticket-why": ticket,
         "ticket-similar": ticket,
         "review-undo": {"review_id": said.pk},
+        "choice": {**ticket, "text": scene.tickets[0].text_hash[:16], "choice": "accept"},
         "approval": approval,
         "approval-answer": approval,
         "approval-rehearse": approval,

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from triage.web import (
     approvals,
     audit,
+    choice,
     knowledge,
     me,
     orders,
@@ -39,6 +40,7 @@ urlpatterns = [
     path("tickets/<uuid:uuid>/similar/", why.alike, name="ticket-similar"),
     path("tickets/<uuid:uuid>/run/", orders.confirm, name="ticket-run"),
     path("reviews/<int:review_id>/undo/", tickets.undo, name="review-undo"),
+    path("choose/<uuid:uuid>/<slug:text>/<slug:choice>/", choice.choice, name="choice"),
     path("approvals/", approvals.approvals, name="approvals"),
     path("approvals/<uuid:uuid>/", approvals.approval, name="approval"),
     path("approvals/<uuid:uuid>/answer/", approvals.answer, name="approval-answer"),
