@@ -14,6 +14,7 @@ from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
 from triage.models.person import Person, Token
+from triage.models.refusal import Refusal
 from triage.models.release import Release
 from triage.models.restraint import Freeze, Limit, Window
 from triage.models.review import Label, Review
@@ -56,6 +57,7 @@ __all__ = [
     "Posting",
     "Prediction",
     "RecoveryCode",
+    "Refusal",
     "Registration",
     "Release",
     "Review",

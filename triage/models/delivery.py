@@ -22,6 +22,7 @@ class Delivery(models.Model):
     source_id = models.BigIntegerField()
     customer_id = models.BigIntegerField(null=True)
     key = models.CharField(max_length=200)
+    external_id = models.CharField("the ticket, where it told of one alone", max_length=200, blank=True)
     received_at = models.DateTimeField(db_index=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.STORED)
     reason = models.CharField(max_length=500, blank=True)
@@ -43,6 +44,15 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=models.Q(landed_at__isnull=True), name="delivery_waits_for_lake"),
             models.Index(fields=["lake_key"], name="delivery_lake_key"),
+            models.Index(fields=["source_id", "id"], name="delivery_of_source"),
+            models.Index(
+                fields=["source_id", "status", "id"], condition=~models.Q(status="applied"), name="delivery_not_applied"
+            ),
+            models.Index(
+                fields=["source_id", "external_id", "id"],
+                condition=~models.Q(external_id=""),
+                name="delivery_of_ticket",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -30,6 +30,9 @@ class Source(models.Model):
     settings = models.JSONField(default=dict, blank=True)
     assurance = models.JSONField("assurance level by channel", default=dict, blank=True)
     enabled = models.BooleanField(default=True)
+    in_setup = models.BooleanField(
+        "messages are kept and shown, and become tickets only when it goes live", default=False
+    )
     pull_every = models.PositiveIntegerField("seconds between two pulls, empty for none", null=True, blank=True)
     pulled_until = models.DateTimeField("every change up to here is stored", null=True, blank=True, editable=False)
     pull_from = models.DateTimeField("where the pass that is going on began", null=True, blank=True, editable=False)
