@@ -138,6 +138,31 @@ def check_can_write_article(person: Visitor, customer: Customer | None) -> None:
         raise PermissionDenied("Only the provider's administrators write articles that all customers share.")
 
 
+def check_can_keep_source(person: Visitor, customer: Customer | None) -> None:
+    """Connect and change a source of the customer: its administrators; one that serves many: the provider's only."""
+    if customer is not None:
+        _need(person, customer.pk, STARTERS, "connect sources")
+    elif not _provider(person):
+        raise PermissionDenied("Only the provider's administrators connect sources that serve many customers.")
+
+
+def check_can_see_sources(person: Visitor) -> None:
+    """See the sources of some customer: administrators."""
+    if not _provider(person) and not source_customers(person):
+        raise PermissionDenied("Sources are open to administrators.")
+
+
+def can_see_sources(person: Visitor) -> bool:
+    """Whether `check_can_see_sources` passes."""
+    return _passes(lambda: check_can_see_sources(person))
+
+
+def source_customers(person: Visitor) -> list[int]:
+    """Customers whose sources the person keeps. A provider's administrator keeps all and needs no list."""
+    rows = Membership.objects.filter(person=person.pk, role__in=STARTERS)
+    return list(rows.values_list("customer_id", flat=True).distinct())
+
+
 def check_can_publish(person: Visitor, customer: Customer) -> None:
     """Bring a model release into force, or an earlier one again: model stewards and administrators."""
     _need(person, customer.pk, KEEPERS, "publish models")

@@ -81,12 +81,12 @@ def replay(slug: str, since: datetime, json_file: str | None) -> None:
 def _sources(slug: str | None) -> list["Source"]:
     from triage.models import Source
 
-    rows = Source.objects.select_related("customer").filter(enabled=True)
+    rows = Source.objects.select_related("customer").filter(enabled=True, in_setup=False)
     if slug is None:
         return list(rows.filter(pull_every__isnull=False).order_by("slug"))
     found = list(rows.filter(slug=slug))
     if not found:
-        raise click.BadParameter(f"no source in use is called {slug!r}", param_hint="--source")
+        raise click.BadParameter(f"no source that is live is called {slug!r}", param_hint="--source")
     return found
 
 

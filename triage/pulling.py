@@ -101,7 +101,7 @@ class _Hold:
 
 def due(*, at: datetime) -> list[int]:
     """Sources to pull now by primary key, the longest waiting first."""
-    rows = Source.objects.filter(_free(at), enabled=True, pull_every__isnull=False)
+    rows = Source.objects.filter(_free(at), enabled=True, in_setup=False, pull_every__isnull=False)
     ripe = rows.filter(Q(pull_due_at__isnull=True) | Q(pull_due_at__lte=at))
     return list(ripe.order_by(F("pull_due_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
@@ -142,7 +142,7 @@ def _free(at: datetime) -> Q:
 
 
 def _hold(source_id: int, *, at: datetime, by_hand: bool) -> _Hold | None:
-    rows = Source.objects.filter(_free(at), pk=source_id, enabled=True)
+    rows = Source.objects.filter(_free(at), pk=source_id, enabled=True, in_setup=False)
     if not by_hand:
         rows = rows.filter(Q(pull_due_at__isnull=True) | Q(pull_due_at__lte=at), pull_every__isnull=False)
     until = at + CLAIM

@@ -38,10 +38,14 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """What became of a message. Counts are of tickets; `waiting`: some of them wait for the model now."""
+    """What became of a message. Counts are of tickets; `waiting`: some of them wait for the model now.
+
+    `kept`: its source is being set up, so that nothing came of it yet.
+    """
 
     delivery: uuid.UUID
     duplicate: bool = False
+    kept: bool = False
     created: int = 0
     updated: int = 0
     quarantined: int = 0
@@ -74,7 +78,9 @@ class Message:
 
 
 @dataclass
-class _Tally:
+class Tally:
+    """What became of the lines of a message so far."""
+
     tickets: list[Told] = field(default_factory=list)
     problems: list[BadLine] = field(default_factory=list)
     waiting: bool = False
@@ -111,10 +117,10 @@ def parsed_by(source: Source, *, body: bytes, content_type: str, at: datetime) -
 
 def store(message: Message) -> Accepted:
     """Store a message and what it says of tickets, in one transaction: the one path of all tickets."""
-    return _again_after_conflicts(message, _names_of(message))
+    return _again_after_conflicts(message, names_of(message))
 
 
-def _names_of(message: Message) -> list[tuple[str, str]]:
+def names_of(message: Message) -> list[tuple[str, str]]:
     """Text hash and storm key of each ticket, made before the transaction: masking a long text takes a while."""
     return [
         (
@@ -139,15 +145,15 @@ def _again_after_conflicts(message: Message, names: list[tuple[str, str]]) -> Ac
     """
     for attempt in range(TRIES):
         try:
-            with _writer():
+            with writer():
                 return _store(message, names, look=attempt > 0)
         except IntegrityError:
             continue
-    with _writer():
+    with writer():
         return _store(message, names, look=True)
 
 
-def _writer() -> AbstractContextManager[object]:
+def writer() -> AbstractContextManager[object]:
     """SQLite has one writer: this process's threads queue here, since its own waiting is by sleeping and unfair."""
     return _turn if connection.vendor == "sqlite" else nullcontext()
 
@@ -158,8 +164,11 @@ def _store(message: Message, names: list[tuple[str, str]], *, look: bool) -> Acc
             return _seen_before(message, seen)
         delivery = message.landed.delivery if message.landed else uuid.UUID(layout.time_ordered_id(message.at))
         _remember(message, key=message.key, delivery=delivery)
-        tally = _Tally(problems=list(message.parsed.problems))
-        _tickets(message, names, tally)
+        tally = Tally(problems=list(message.parsed.problems))
+        if kept := _is_in_setup(message.source):
+            _write(message, delivery, problems=tally.problems, status=Delivery.Status.STORED)
+            return Accepted(delivery=delivery, kept=kept, problems=tuple(tally.problems))
+        apply_tickets(message, names, tally)
         _write(message, delivery, problems=tally.problems)
     results = [told.result for told in tally.tickets]
     return Accepted(
@@ -171,6 +180,11 @@ def _store(message: Message, names: list[tuple[str, str]], *, look: bool) -> Acc
         tickets=tuple(tally.tickets),
         problems=tuple(tally.problems),
     )
+
+
+def _is_in_setup(source: Source) -> bool:
+    """Asked again under the row's lock: who goes live waits for this message, or this message becomes tickets."""
+    return source.in_setup and Source.objects.select_for_update().filter(pk=source.pk, in_setup=True).exists()
 
 
 def _seen_before(message: Message, seen: DeliveryKey) -> Accepted:
@@ -196,16 +210,23 @@ def _remember(message: Message, *, key: str, delivery: uuid.UUID) -> None:
     )
 
 
-def _write(message: Message, delivery: uuid.UUID, *, problems: list[BadLine]) -> None:
+def in_words(problems: list[BadLine]) -> str:
+    """What could not be used of a message, as one text for a column."""
     told = "; ".join(f"line {bad.line}: {bad.reason}" if bad.line else bad.reason for bad in problems)
+    return told[:LONGEST_REASON]
+
+
+def _write(message: Message, delivery: uuid.UUID, *, problems: list[BadLine], status: str = "") -> None:
+    about = {found.external_id for _, found in message.parsed.tickets}
     Delivery.objects.create(
         uuid=delivery,
         source_id=message.source.pk,
         customer_id=message.source.customer_id,
         key=message.key,
+        external_id=about.pop() if len(about) == 1 else "",
         received_at=message.at,
-        status=Delivery.Status.QUARANTINED if problems else Delivery.Status.APPLIED,
-        reason=told[:LONGEST_REASON],
+        status=status or (Delivery.Status.QUARANTINED if problems else Delivery.Status.APPLIED),
+        reason=in_words(problems),
         headers=message.headers,
         sha256=message.sha256,
         size=len(message.body),
@@ -215,7 +236,7 @@ def _write(message: Message, delivery: uuid.UUID, *, problems: list[BadLine]) ->
     )
 
 
-def _tickets(message: Message, names: list[tuple[str, str]], tally: _Tally) -> None:
+def apply_tickets(message: Message, names: list[tuple[str, str]], tally: Tally) -> None:
     """Create the unknown tickets at once, then apply the rest in the order of their lines."""
     source, parsed = message.source, message.parsed
     owners = Owners(source, [found.owner for _, found in parsed.tickets])

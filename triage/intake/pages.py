@@ -53,9 +53,7 @@ def apply_again(
     *, source: Source, body: bytes, headers: Mapping[str, str], landed: Landed, received_at: datetime
 ) -> Accepted:
     """Apply a delivery that lies in the lake already, as of the time when it came; raises PayloadTooLarge."""
-    content_type = headers.get("content-type", "application/json").partition(";")[0].strip()
-    pulled = content_type == CONTENT_TYPE
-    parsed = _page_again(body) if pulled else parsed_by(source, body=body, content_type=content_type, at=received_at)
+    parsed, pulled = parsed_again(source, body=body, headers=headers, received_at=received_at)
     return store(
         Message(
             source=source,
@@ -69,6 +67,19 @@ def apply_again(
             landed=landed,
         )
     )
+
+
+def parsed_again(
+    source: Source, *, body: bytes, headers: Mapping[str, str], received_at: datetime
+) -> tuple[Parsed, bool]:
+    """What a stored delivery says, read as when it came; and whether it is a page that was pulled.
+
+    Raises PayloadTooLarge.
+    """
+    content_type = headers.get("content-type", "application/json").partition(";")[0].strip()
+    if content_type == CONTENT_TYPE:
+        return _page_again(body), True
+    return parsed_by(source, body=body, content_type=content_type, at=received_at), False
 
 
 def _page_again(body: bytes) -> Parsed:

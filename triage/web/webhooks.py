@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from triage import bell, intake, itsm
+from triage.connecting import refusals
 from triage.environment import environment
 from triage.itsm.standard import LIMITS
 from triage.models import Source
@@ -23,6 +24,7 @@ from triage.web.rate import Buckets
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 5
+TOO_MANY = 429
 # a body that is too large is still read up to here, so that the sender sees the answer and not a broken connection
 DRAIN_BYTES = 16 * 1024 * 1024
 CHUNK = 256 * 1024
@@ -34,6 +36,7 @@ class Refused(Exception):
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
         self.status = status
+        self.body = b""
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
@@ -63,19 +66,28 @@ def _accept(request: HttpRequest, *, slug: str, at: datetime) -> intake.Accepted
     source = Source.objects.select_related("customer").filter(slug=slug, enabled=True).first()
     if source is None or source.kind not in itsm.SOURCES:
         raise Refused(404, "there is no such source; check the address")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        return _taken(request, source, headers=headers, at=at)
+    except Refused as refused:
+        if refused.status != TOO_MANY:
+            refusals.keep(source, status=refused.status, reason=str(refused), headers=headers, body=refused.body, at=at)
+        raise
+
+
+def _taken(request: HttpRequest, source: Source, *, headers: dict[str, str], at: datetime) -> intake.Accepted:
     if source.pull_every is not None and not source.signing_secrets():
         raise Refused(401, "this source is only pulled and takes no webhooks; set a signing secret to let it call")
     content_type = _content_type(request)
     body = _body(request, limit=LIMITS[content_type])
-    headers = {name.lower(): value for name, value in request.headers.items()}
     connector = itsm.SOURCES[source.kind]
     try:
         key = connector.verify(source=source, headers=headers, body=body)
     except itsm.SignatureInvalid as error:
-        _unsigned(source, message=str(error), at=at)
+        _unsigned(source, message=str(error), body=body, at=at)
     if wait := _buckets().take(source.pk):
         raise Refused(
-            429,
+            TOO_MANY,
             f"more than {environment().source_rate} deliveries a minute; slow down, or send many tickets as NDJSON",
             Retry_After=str(int(wait) + 1),
         )
@@ -119,11 +131,13 @@ def _drain(request: HttpRequest, size: int) -> None:
         log.info("a sender went away while its oversized delivery was read")
 
 
-def _unsigned(source: Source, *, message: str, at: datetime) -> NoReturn:
+def _unsigned(source: Source, *, message: str, body: bytes, at: datetime) -> NoReturn:
     """401; and people are told of a source's first of the day: often a secret that one side has changed."""
     log.warning("source %s: %s", source.slug, message)
     _tell_once(source.pk, at.date().isoformat())
-    raise Refused(401, message)
+    refused = Refused(401, message)
+    refused.body = body
+    raise refused
 
 
 @lru_cache(maxsize=1024)
@@ -150,6 +164,7 @@ def _answer(accepted: intake.Accepted) -> dict[str, object]:
     return {
         "delivery": str(accepted.delivery),
         "duplicate": accepted.duplicate,
+        **({"kept": "the source is being set up; it becomes a ticket when it goes live"} if accepted.kept else {}),
         "tickets": [
             {"external_id": told.external_id, "result": told.result, **({"line": told.line} if told.line else {})}
             for told in accepted.tickets

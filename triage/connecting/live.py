@@ -1,0 +1,150 @@
+"""From messages to tickets: a source goes live, and deliveries are applied again, wherever their bytes lie."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from triage import lifecycle
+from triage.connecting.making import ConnectRefused
+from triage.intake import Accepted, Stored, apply_stored
+from triage.lake import here
+from triage.lake.errors import LakeError
+from triage.landing import packed_in
+from triage.models import Delivery, Person, Source
+from triage.permissions import check_can_keep_source
+
+S = Delivery.Status
+AT_ONCE = 200
+"""Deliveries that one click applies at most; the page says how many are left."""
+
+
+class BytesAway(Exception):
+    """The delivery's bytes cannot be had now; the message says why."""
+
+
+@dataclass
+class Replayed:
+    """What applying deliveries again did; `still`: (delivery, why) of those that cannot be used as yet."""
+
+    done: int = 0
+    created: int = 0
+    updated: int = 0
+    left: int = 0
+    waiting: bool = False
+    still: list[tuple[Delivery, str]] = field(default_factory=list)
+
+    def count(self, accepted: Accepted) -> None:
+        """Add one delivery's result."""
+        self.done += 1
+        self.created += accepted.created
+        self.updated += accepted.updated
+        self.waiting = self.waiting or accepted.waiting
+
+
+def raw_of(row: Delivery) -> bytes:
+    """The delivery's bytes from its row, or from the lake once they have landed; raises BytesAway."""
+    found = next(iter(_with_bytes([row])))
+    if isinstance(found, str):
+        raise BytesAway(found)
+    return found.body
+
+
+def go_live(source: Source, *, person: Person, at: datetime) -> Replayed:
+    """From now on messages become tickets; those that were kept become tickets now, as of when they came.
+
+    Raises ConnectRefused where nothing could bring it a ticket. Going live twice is going live once; what a process
+    that dies in between leaves behind is applied by `apply_left`.
+    """
+    check_can_keep_source(person, source.customer)
+    row = Source.objects.get(pk=source.pk)
+    if not (row.signing_secrets() or row.pull_every):
+        raise ConnectRefused(_("Nothing can bring it a ticket yet: give it a secret, or let it be pulled."))
+    if row.customer_id is None and not row.mappings.exists():
+        raise ConnectRefused(_("It serves many customers: map at least one value to a customer first."))
+    # whoever stores a message meanwhile holds this row's lock, so that it is either found below or applied there
+    if Source.objects.filter(pk=source.pk, in_setup=True).update(in_setup=False, pull_due_at=None):
+        lifecycle.record(row=source, event="went live", at=at, actor=f"person:{person.pk}")
+    source.in_setup = False
+    return _apply(source, _stored(source)[:AT_ONCE], at=at, actor=f"person:{person.pk}")
+
+
+def replay(source: Source, rows: Iterable[Delivery], *, person: Person, at: datetime) -> Replayed:
+    """Apply these deliveries of the source again, oldest first; what is known already changes nothing.
+
+    Raises ConnectRefused while the source is being set up.
+    """
+    check_can_keep_source(person, source.customer)
+    if source.in_setup:
+        raise ConnectRefused(_("The source is being set up: what came is applied when it goes live."))
+    chosen = sorted((row for row in rows if row.source_id == source.pk), key=lambda row: row.pk)
+    done = _apply(source, chosen[:AT_ONCE], at=at, actor=f"person:{person.pk}")
+    done.left = max(0, len(chosen) - AT_ONCE)
+    return done
+
+
+def apply_left(*, at: datetime) -> int:
+    """Apply what is still only kept at sources that are live: whoever let them go live did not get that far."""
+    done = 0
+    for source in Source.objects.filter(in_setup=False, pk__in=_kept().values("source_id")).order_by("pk"):
+        done += _apply(source, _stored(source)[:AT_ONCE], at=at, actor="system:intake").done
+    return done
+
+
+def _kept() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(status=S.STORED)
+
+
+def _stored(source: Source) -> QuerySet[Delivery]:
+    return _kept().filter(source_id=source.pk).order_by("pk")
+
+
+def _apply(source: Source, rows: Iterable[Delivery], *, at: datetime, actor: str) -> Replayed:
+    done = Replayed()
+    source = Source.objects.select_related("customer").get(pk=source.pk)
+    rows = list(rows)
+    for row, found in zip(rows, _with_bytes(rows), strict=True):
+        if isinstance(found, str):
+            done.still.append((row, found))
+            continue
+
+        def note(locked: Delivery) -> None:
+            lifecycle.record(
+                row=locked, event="applied again", at=at, actor=actor, reason=f"{source.slug} {locked.key}"
+            )
+
+        accepted = apply_stored(source=source, stored=found, at=at, actor=actor, note=note)
+        done.count(accepted)
+        if accepted.problems:
+            done.still.append((row, "; ".join(bad.reason for bad in accepted.problems)[:500]))
+    return done
+
+
+def _with_bytes(rows: list[Delivery]) -> list[Stored | str]:
+    """Each delivery with its bytes, or why they cannot be had; each pack of the lake is read once."""
+    packs: dict[str, dict[str, bytes] | str] = {}
+    found: list[Stored | str] = []
+    for row in rows:
+        if row.body is not None:
+            found.append(Stored(row, bytes(row.body)))
+            continue
+        if row.lake_key not in packs:
+            packs[row.lake_key] = _pack(row.lake_key)
+        pack = packs[row.lake_key]
+        if isinstance(pack, str):
+            found.append(pack)
+        else:
+            raw = pack.get(str(row.uuid))
+            found.append(Stored(row, raw) if raw is not None else _("The lake's object no longer holds this message."))
+    return found
+
+
+def _pack(key: str) -> dict[str, bytes] | str:
+    try:
+        return {str(one.id): one.raw for one in packed_in(here.store().get(key))}
+    except LakeError:
+        return _("Its bytes lie in the lake, which does not answer. Try again later.")
+    except (ValueError, KeyError):
+        return _("The lake's object that holds its bytes is damaged; restore the object.")
