@@ -13,6 +13,7 @@ from triage.models.identity import Identity, RecoveryCode, SecondFactor
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
+from triage.models.panel import Panel
 from triage.models.person import Person, Token
 from triage.models.refusal import Refusal
 from triage.models.release import Release
@@ -53,6 +54,7 @@ __all__ = [
     "Mode",
     "Notification",
     "OneTimeLink",
+    "Panel",
     "Person",
     "Posting",
     "Prediction",
