@@ -125,6 +125,11 @@ def _left_updates(found: Sweep, *, at: datetime) -> None:
     found.handed_over += intake.apply_left_waiting(at=at)
 
 
+def _left_kept(_: Sweep, *, at: datetime) -> None:
+    """Messages kept while their source was set up, and not yet applied by whoever let it go live."""
+    connecting.apply_left(at=at)
+
+
 def _ending_certificates(_: Sweep, *, at: datetime) -> None:
     """People hear once of a certificate that was revoked or will soon expire: without it nothing runs by itself."""
     ending = Q(expires_at__lt=at + RENEWAL) | Q(revoked_at__isnull=False)
@@ -200,6 +205,7 @@ STEPS: tuple[Callable[..., None], ...] = (
     _orphans,
     _left_linked,
     _left_updates,
+    _left_kept,
     _ending_certificates,
     _bells,
     _old_keys,

@@ -85,7 +85,7 @@ VENDORS: Mapping[str, Vendor] = {
             _("System Properties (sys_properties.list): make the two below; the secret is of type password2."),
             _(
                 "System Definition, Business Rules, New, global scope: table Incident, Advanced, when async, "
-                "Insert and Update. Paste the script as it is. The same for Catalog Task and Requested Item, if you use them."
+                "Insert and Update. Paste the script as it is; the same for Catalog Task and Requested Item, if used."
             ),
             _("Make or change an incident."),
         ),
