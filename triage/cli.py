@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from triage import pull_cli, runbook_cli
+from triage import customers_cli, pull_cli, runbook_cli
 from triage.environment import EnvironmentInvalid, environment
 from triage.output import JSON_HELP, tell, who, write
 
@@ -246,6 +246,7 @@ def _share(value: float | None) -> str:
 
 
 cli.add_command(runbook_cli.runbook)
+cli.add_command(customers_cli.apply)
 cli.add_command(pull_cli.pull)
 cli.add_command(pull_cli.replay)
 

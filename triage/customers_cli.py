@@ -1,0 +1,107 @@
+"""The commands for many customers: `triage apply` sets them up from a file, `triage offboard` takes one away."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from triage.environment import environment
+from triage.output import JSON_HELP, tell, who, write
+
+if TYPE_CHECKING:
+    from triage import applying
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="write without asking; without a terminal nothing is written otherwise")
+@click.option("--plan", "plan_only", is_flag=True, help="show the plan and end, even at a terminal")
+@click.option("--prune", is_flag=True, help="take out of use what the file does not name; no ticket is ever deleted")
+@click.option("--export", "export", is_flag=True, help="print the present state as YAML instead")
+@click.option("--links", is_flag=True, help="print a one-time sign-in link for each new person")
+@click.option("--secrets", "secrets_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="write the secrets that are made to this new file, readable by its owner alone")  # fmt: skip
+@click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+def apply(
+    file: Path | None,
+    yes: bool,
+    plan_only: bool,
+    prune: bool,
+    export: bool,
+    links: bool,
+    secrets_file: Path | None,
+    json_file: str | None,
+) -> None:
+    """Set up customers, sources, people and runbook policies from FILE; shows what would change, and asks."""
+    if export == (file is not None):
+        raise click.UsageError("name a file to apply, or say --export")
+    if yes and plan_only:
+        raise click.UsageError("--plan writes nothing and --yes writes: choose one")
+    from triage import installation
+
+    with installation.ready():
+        from triage import applying
+
+        if file is None:
+            click.echo(applying.exported(), nl=False)
+            return
+        read = applying.load(file)
+        shown = applying.plan(read, prune=prune)
+        for line in shown.lines():
+            tell(line)
+        if plan_only or not (yes or _agreed(shown)):
+            write(json_file, {**shown.as_dict(), "applied": False, "mapped": 0})
+            return
+        done = _carried_out(read, shown, prune=prune, secrets_file=secrets_file)
+        _tell(done, links=links, secrets_file=secrets_file)
+        write(json_file, {**done.plan.as_dict(), "applied": True, "mapped": done.mapped})
+
+
+def _agreed(shown: "applying.Plan") -> bool:
+    """Whether the person at the terminal wants it; where there is nothing to do nobody is asked."""
+    if not shown.changes:
+        return True
+    if not sys.stdin.isatty():
+        tell("Nothing was written: say --yes to carry the plan out.")
+        return False
+    return click.confirm("Carry this out?", err=True)
+
+
+def _carried_out(
+    read: "applying.Read", shown: "applying.Plan", *, prune: bool, secrets_file: Path | None
+) -> "applying.Applied":
+    """Write it; the file for secrets is opened first, since a secret that cannot be told is lost."""
+    from django.utils import timezone
+
+    from triage import applying, bell
+
+    if secrets_file:
+        try:
+            os.close(os.open(secrets_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            raise click.BadParameter(f"{secrets_file} is there already: name a new file") from None
+    done = applying.carry_out(read, shown=shown, prune=prune, actor=who(), at=timezone.now())
+    if done.mapped:
+        bell.ring_now("classify_waiting")
+    return done
+
+
+def _tell(done: "applying.Applied", *, links: bool, secrets_file: Path | None) -> None:
+    from django.utils import timezone
+
+    from triage.web.signin import make_sign_in_link
+
+    if done.made and secrets_file:
+        secrets_file.write_text("".join(f"{name}\t{secret}\n" for name, secret in done.made), encoding="utf-8")
+        tell(f"{len(done.made)} signing secrets were made; they stand in {secrets_file}")
+    elif done.made:
+        tell("These signing secrets were made. They are shown now and never again:")
+        for name, secret in done.made:
+            tell(f"    {name}: {secret}")
+    for person in done.people if links else ():
+        tell(f"{person.username} signs in once by {environment().base_url}"
+             f"{make_sign_in_link(person, at=timezone.now())}")  # fmt: skip
+    if done.mapped:
+        tell(f"{done.mapped} waiting tickets have found their customer")
