@@ -17,6 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from triage import (
     approvals,
     automation,
+    connecting,
     counting,
     failover,
     intake,
@@ -168,7 +169,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
         found.bells.append(("tell_people", ()))
     found.bells += [("pull_sources", (source,)) for source in pulling.due(at=at)]
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
-    jobs = Job.objects.filter(left, kind="train", customer__isnull=False).order_by("pk")
+    jobs = Job.objects.filter(left, kind__in=["train", "compare"], customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
 
 
