@@ -16,7 +16,8 @@ from triage.api.fields import Moment
 from triage.api.pages import Page, cut
 from triage.api.problems import PROBLEMS
 from triage.models import Decision, Prediction, Ticket
-from triage.queries import blind, queue
+from triage.models.ticket import OPEN
+from triage.queries import blind, narrowing
 from triage.queries import ticket as reads
 from triage.queries.candidates import Candidate
 from triage.queries.log import Entry
@@ -138,8 +139,8 @@ class Wanted(Page):
 def tickets(request: HttpRequest, wanted: Query[Wanted]) -> Tickets:
     """Tickets of the customers that the token's owner belongs to, newest first."""
     person, at = person_of(request, "tickets:read"), timezone.now()
-    filters = queue.Filters(status="all", customer=wanted.customer, text=wanted.text)
-    rows = _narrowed(queue.matching(person, filters=filters), wanted, at=at)
+    filters = narrowing.Filters(status="all", customer=wanted.customer, text=wanted.text)
+    rows = _narrowed(narrowing.matching(person, filters=filters, at=at), wanted, at=at)
     shown, onward = cut(
         rows.select_related("customer", "source").defer("body", "attachments", "waiting_update"), wanted
     )
@@ -189,7 +190,7 @@ def _narrowed(rows: QuerySet[Ticket], wanted: Wanted, *, at: datetime) -> QueryS
         rows = rows.filter(source__slug=wanted.source)
     if wanted.status:
         rows = rows.filter(status=wanted.status)
-        if wanted.status not in queue.OPEN:
+        if wanted.status not in OPEN:
             # where a sealed ticket went would tell what was thought of it
             rows = rows.exclude(pk__in=blind.sealed_among(Ticket.objects.all(), at=at).values("pk"))
     if wanted.updated_since:
@@ -217,7 +218,7 @@ def _line(
         "subject": row.subject,
         "requester": row.requester,
         "language": row.language,
-        "status": None if sealed and row.status not in queue.OPEN else row.status,
+        "status": None if sealed and row.status not in OPEN else row.status,
         "priority": row.priority,
         "due_at": row.due_at,
         "created_at": row.created_at,

@@ -13,6 +13,7 @@ from classifier.articles import Placed
 from classifier.estimator import Ranking
 from triage import automation, lifecycle, routing, suggesting, telling
 from triage.models import Decision, Mode, Prediction, Ticket
+from triage.prediction import turns
 from triage.prediction.claims import Claim
 from triage.prediction.deciding import Outcome
 
@@ -38,6 +39,7 @@ def store(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) 
         same = _unchanged(claim)
         kept = [outcome for outcome in outcomes if outcome.ticket.pk in same]
         decisions = _record(claim, kept, version=version, at=at)
+        turns.give(claim.customer, kept)
         _tell(claim, kept, decisions, version=version, at=at)
         _classified(claim, kept, at=at)
         runs = _act(kept, decisions, at=at)

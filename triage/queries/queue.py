@@ -1,51 +1,40 @@
-"""The desk's queue: what needs a person, most urgent first, in as many queries for sixty tickets as for one."""
+"""The desk's queue: what needs a person, in as many queries for sixty tickets as for one.
 
-import base64
-import binascii
-from collections.abc import Mapping
+The order stands in `order`, what narrows it in `narrowing`. Tickets that wait for a verdict and read alike but for
+numbers, names and times are one row: the first of them in the queue's order, which tells how many there are.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Substr
 
-from triage.models import Approval, Article, Customer, Person, Prediction, Ticket
-from triage.queries import articles, asked, blind
+from triage.models import Approval, Article, Customer, Person, Prediction, Source, Ticket
+from triage.models.ticket import OPEN
+from triage.queries import articles, asked, blind, order
 from triage.queries.customers import customers_of
+from triage.queries.narrowing import Filters, matching
 
 T = Ticket.Status
-OPEN = (T.NEEDS_REVIEW, T.WAITING_APPROVAL)
 PAGE = 50
-Known: TypeAlias = Mapping[tuple[int | None, str], articles.Shown]
 COUNTED = 1000
+SNIPPET = 200
+"""Characters of a text that a row may show."""
 
+Known: TypeAlias = Mapping[tuple[int | None, str], articles.Shown]
+Group: TypeAlias = tuple[int | None, str]
+"""Customer and masked text's key."""
 
-@dataclass(frozen=True)
-class Filters:
-    """What the person narrowed the queue to; unknown values narrow nothing."""
-
-    status: str = ""
-    customer: str = ""
-    text: str = ""
-
-    @property
-    def active(self) -> dict[str, str]:
-        """The narrowing ones, for links."""
-        return {name: value for name, value in vars(self).items() if value}
-
-
-STATUSES = {
-    "": "Open",
-    "needs_review": "Needs a verdict",
-    "waiting_approval": "Waiting for approval",
-    "verify": "Blind checks",
-    "all": "Every status",
-}
+HEAVY = ("body", "fields", "attachments", "waiting_update")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One ticket of the queue, ready to be shown."""
+    """One row of the queue, ready to be shown. `alike`: how many tickets it stands for, itself included."""
 
     ticket: Ticket
     article: Article | None
@@ -55,60 +44,74 @@ class Row:
     sealed: bool
     sufficient: bool
     holder: Person | None
+    alike: int = 1
+
+    @property
+    def snippet(self) -> str:
+        """The beginning of the body."""
+        return str(getattr(self.ticket, "snippet", ""))
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever the row shows, but for the passing of time."""
+        ticket = self.ticket
+        told = (ticket.status, ticket.changed_at, ticket.due_at, ticket.text_hash, ticket.reason, ticket.subject)
+        holder = self.holder.pk if self.holder else 0
+        shown = (*told, holder, self.alike, self.sealed, self.label, self.probability, self.language)
+        return digest(shown)
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of the queue. `total` stops at 1,000, since nobody reads further."""
+    """One page of the queue. `total` counts tickets and stops at 1,000, since nobody reads further."""
 
     rows: list[Row]
     total: int
     onward: str
 
 
-class CursorInvalid(ValueError):
-    """The address names a place in the queue that cannot be read."""
+def digest(told: object) -> str:
+    """A short name for a state."""
+    return hashlib.blake2b(repr(told).encode(), digest_size=6).hexdigest()
 
 
 def page(person: Person, *, filters: Filters, at: datetime, after: str = "", limit: int = PAGE) -> Page:
     """One page of the queue after a cursor; raises CursorInvalid."""
-    wanted = matching(person, filters=filters)
+    wanted = matching(person, filters=filters, at=at)
     total = wanted.order_by()[:COUNTED].count()
-    tickets = list(
-        _ordered(_after(wanted, after) if after else wanted).select_related("customer", "held_by", "draw")[: limit + 1]
+    first = leading(wanted)
+    if after:
+        first = filters.order.after(first, after)
+    tickets = list(light(filters.order.sorted(first))[: limit + 1])
+    onward = order.cursor(tickets[limit - 1]) if len(tickets) > limit else ""
+    return Page(rows_of(tickets[:limit], person=person, at=at, among=wanted), total, onward)
+
+
+def light(rows: QuerySet[Ticket], *, without: Sequence[str] = HEAVY) -> QuerySet[Ticket]:
+    """With what a row shows and without what is heavy."""
+    return rows.select_related("customer", "held_by").defer(*without).annotate(snippet=Substr("body", 1, SNIPPET))
+
+
+def leading(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    """Of the tickets that wait for a verdict and read alike, those that come first; all others as they are."""
+    earlier = rows.filter(
+        Q(place__lt=OuterRef("place")) | Q(pk__lt=OuterRef("pk")),
+        place__lte=OuterRef("place"),
+        customer=OuterRef("customer"),
+        alike=OuterRef("alike"),
+        status=T.NEEDS_REVIEW,
     )
-    onward = cursor(tickets[limit - 1]) if len(tickets) > limit else ""
-    return Page(_rows(tickets[:limit], person=person, at=at), total, onward)
-
-
-def matching(person: Person, *, filters: Filters) -> QuerySet[Ticket]:
-    """The tickets that the person may see and asked for."""
-    rows: QuerySet[Ticket] = Ticket.objects.visible_to(person)
-    if filters.status == "verify":
-        rows = blind.to_verify(rows)
-    elif filters.status in OPEN:
-        rows = rows.filter(status=filters.status)
-    elif filters.status != "all":
-        rows = rows.filter(status__in=OPEN)
-    if filters.customer:
-        rows = rows.filter(customer__slug=filters.customer)
-    for word in filters.text.split()[:6]:
-        rows = rows.filter(
-            Q(subject__icontains=word)
-            | Q(external_id__icontains=word)
-            | Q(requester__icontains=word)
-            | Q(body__icontains=word)
-        )
-    return rows
+    return rows.exclude(Q(status=T.NEEDS_REVIEW) & ~Q(alike="") & Exists(earlier.order_by()))
 
 
 def following(person: Person, *, filters: Filters, at: datetime, past: Ticket) -> Ticket | None:
     """The ticket to decide after `past`: the next that nobody else holds, from the top again after the last."""
     free = Q(held_until__isnull=True) | Q(held_until__lt=at) | Q(held_by=person)
-    rows = matching(person, filters=filters).filter(free).exclude(pk=past.pk)
+    rows = matching(person, filters=filters, at=at).filter(free).exclude(pk=past.pk)
     if filters.status in ("", "all"):
         rows = rows.filter(status=T.NEEDS_REVIEW)
-    return _ordered(_after(rows, cursor(past))).first() or _ordered(rows).first()
+    ordered = filters.order.sorted(rows).defer(*HEAVY)
+    return filters.order.after(ordered, order.cursor(past)).first() or ordered.first()
 
 
 def counts(person: Person) -> dict[str, int]:
@@ -121,42 +124,23 @@ def counts(person: Person) -> dict[str, int]:
     }
 
 
-def cursor(ticket: Ticket) -> str:
-    """The place right behind a ticket in the queue's order."""
-    due = ticket.due_at.astimezone(UTC).isoformat() if ticket.due_at else ""
-    return base64.urlsafe_b64encode(f"{due}~{ticket.pk}".encode()).decode().rstrip("=")
-
-
 def choices(person: Person) -> list[Customer]:
     """The customers that the queue can be narrowed to."""
     return list(customers_of(person)[:200])
 
 
-def _ordered(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
-    return rows.order_by(F("due_at").asc(nulls_last=True), "pk")
+def sources(person: Person) -> list[Source]:
+    """The sources that the queue can be narrowed to."""
+    customers = customers_of(person).order_by()
+    rows = Source.objects.filter(Q(customer__in=customers) | Q(mappings__customer__in=customers))
+    return list(rows.distinct().order_by("name", "pk").only("slug", "name")[:200])
 
 
-def _after(rows: QuerySet[Ticket], place: str) -> QuerySet[Ticket]:
-    try:
-        due, _, pk = base64.urlsafe_b64decode(place + "=" * (-len(place) % 4)).decode().partition("~")
-        key, when = _key(pk), datetime.fromisoformat(due).astimezone(UTC) if due else None
-    except (ValueError, OverflowError, binascii.Error) as error:
-        raise CursorInvalid("this link into the queue is damaged; open the queue again") from error
-    if when is None:
-        return rows.filter(due_at__isnull=True, pk__gt=key)
-    return rows.filter(Q(due_at__gt=when) | Q(due_at=when, pk__gt=key) | Q(due_at__isnull=True))
-
-
-def _key(text: str) -> int:
-    """A primary key, small enough for every database."""
-    key = int(text)
-    if not 0 <= key < 2**63:
-        raise ValueError(text)
-    return key
-
-
-def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
+def rows_of(tickets: list[Ticket], *, person: Person, at: datetime, among: QuerySet[Ticket]) -> list[Row]:
+    """The tickets as rows, each with how many `among` others it stands for."""
+    alike, shut = _groups(tickets, among=among, at=at)
     hidden = blind.sealed(tickets, at=at)
+    hidden |= {ticket.pk for ticket in tickets if (ticket.customer_id, ticket.alike) in shut}
     predictions = {
         (row.ticket_id, row.text_hash): row
         for row in Prediction.objects.visible_to(person).filter(ticket_id__in=[t.pk for t in tickets], in_force=True)
@@ -167,7 +151,29 @@ def _rows(tickets: list[Ticket], *, person: Person, at: datetime) -> list[Row]:
         for ticket in tickets
         if ticket.pk not in hidden and (first := _first(found[ticket.pk]))
     )
-    return [_row(t, prediction=found[t.pk], shown=shown, sealed=t.pk in hidden, at=at) for t in tickets]
+    return [
+        _row(
+            ticket,
+            prediction=found[ticket.pk],
+            shown=shown,
+            sealed=ticket.pk in hidden,
+            alike=alike.get((ticket.customer_id, ticket.alike), 1) if ticket.status == T.NEEDS_REVIEW else 1,
+            at=at,
+        )
+        for ticket in tickets
+    ]
+
+
+def _groups(tickets: Iterable[Ticket], *, among: QuerySet[Ticket], at: datetime) -> tuple[dict[Group, int], set[Group]]:
+    """How many tickets each group has, and the groups with one under a blind check: what is thought stays hidden."""
+    keys = {ticket.alike for ticket in tickets if ticket.status == T.NEEDS_REVIEW and ticket.alike}
+    rows = among.filter(alike__in=keys, status=T.NEEDS_REVIEW).order_by()
+    each = rows.values("customer_id", "alike").annotate(size=Count("pk")).filter(size__gt=1)
+    sizes = {(row["customer_id"], row["alike"]): row["size"] for row in each}
+    many = Ticket.objects.filter(alike__in={key for _, key in sizes}, status=T.NEEDS_REVIEW).order_by()
+    drawn = blind.sealed_among(many.filter(customer__in={customer for customer, _ in sizes}), at=at)
+    shut = set(drawn.values_list("customer_id", "alike").distinct()) if sizes else set()
+    return sizes, shut
 
 
 def _first(prediction: Prediction | None) -> tuple[str, float] | None:
@@ -177,7 +183,7 @@ def _first(prediction: Prediction | None) -> tuple[str, float] | None:
     return prediction.matches[0]["label"], prediction.matches[0]["probability"]
 
 
-def _row(ticket: Ticket, *, prediction: Prediction | None, shown: Known, sealed: bool, at: datetime) -> Row:
+def _row(ticket: Ticket, *, prediction: Prediction | None, shown: Known, sealed: bool, alike: int, at: datetime) -> Row:
     label, probability = (None if sealed else _first(prediction)) or ("", None)
     found = shown.get((ticket.customer_id, label))
     return Row(
@@ -189,6 +195,7 @@ def _row(ticket: Ticket, *, prediction: Prediction | None, shown: Known, sealed:
         sealed=sealed,
         sufficient=bool(prediction and prediction.evidence.get("sufficient")),
         holder=ticket.held_by if ticket.held_until and ticket.held_until > at else None,
+        alike=alike,
     )
 
 

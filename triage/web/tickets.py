@@ -15,6 +15,7 @@ from triage.models import Article, Review, Ticket
 from triage.permissions import can_order_run, can_review
 from triage.queries import articles, blind
 from triage.queries import queue as queue_reads
+from triage.queries.narrowing import Filters
 from triage.queries.ticket import Detail, detail
 from triage.review.holding import worth_holding
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
@@ -31,7 +32,7 @@ def found(request: DeskRequest, uuid: UUID) -> Ticket:
     return ticket
 
 
-def address(ticket: Ticket, filters: queue_reads.Filters) -> str:
+def address(ticket: Ticket, filters: Filters) -> str:
     """The ticket's page, remembering how the queue was narrowed."""
     query = QueryDict(mutable=True)
     query.update(filters.active)
@@ -189,7 +190,7 @@ def _results(row: Ticket, text: str, *, sealed: bool) -> list[Article]:
     return articles.search(row.customer, text, limit=60 if sealed else 9)
 
 
-def _onward(request: DeskRequest, row: Ticket, filters: queue_reads.Filters) -> HttpResponseRedirect:
+def _onward(request: DeskRequest, row: Ticket, filters: Filters) -> HttpResponseRedirect:
     following = queue_reads.following(request.user, filters=filters, at=now(), past=row)
     if following:
         return redirect(address(following, filters))

@@ -19,11 +19,21 @@ from triage.web import (
     runs,
     signin,
     tickets,
+    together,
     why,
 )
 
 urlpatterns = [
     path("", queue.queue, name="queue"),
+    path("queue/changes/", queue.changes, name="queue-changes"),
+    path("queue/alike/<int:pk>/", queue.alike, name="queue-alike"),
+    path("queue/saved/", queue.saved, name="queue-saved"),
+    path("queue/save/", queue.save, name="queue-save"),
+    path("queue/saved/<int:pk>/", queue.change_saved, name="queue-change-saved"),
+    path("together/", together.together, name="together"),
+    path("together/decide/", together.decide, name="together-decide"),
+    path("together/done/", together.done, name="together-done"),
+    path("together/undo/", together.undo, name="together-undo"),
     path("favicon.ico", RedirectView.as_view(url=static("triage/mark.svg")), name="icon"),
     path("sign-in/", signin.SignIn.as_view(), name="sign-in"),
     path("sign-in/<str:secret>/", signin.sign_in_link, name="sign-in-link"),

@@ -1,8 +1,10 @@
 """How times, probabilities and texts are put into words; loaded into every template."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.utils import timezone
@@ -110,6 +112,12 @@ def spaced(name: str) -> str:
 def lang(code: str) -> str:
     """A language code that may stand in an attribute, else nothing."""
     return code if _LANGUAGE.fullmatch(code or "") else ""
+
+
+@register.filter
+def urlencoded(values: Mapping[str, str], otherwise: str = "") -> str:
+    """Names and values as a part of an address; the bare name `otherwise` where there are none."""
+    return urlencode(values) if values else (f"{otherwise}=" if otherwise else "")
 
 
 @register.filter
