@@ -34,6 +34,7 @@ from triage.models import (
     Run,
     Source,
     Ticket,
+    Writeback,
 )
 from triage.prediction import answers, claims
 from triage.serving import Serving
@@ -131,6 +132,17 @@ def test_an_article_without_a_runbook_is_suggested_with_its_matches(scene: Scene
     assert (found.release, found.text_hash, found.in_force) == (scene.release.version, ticket.text_hash, True)
     assert (ticket.status, ticket.reason) == (Ticket.Status.NEEDS_REVIEW, "Article printer has no runbook.")
     assert Decision.objects.get().mode == Mode.SUGGEST
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTOMATE, Mode.SUGGEST, Mode.OBSERVE])
+def test_a_source_that_asks_gets_a_note_of_what_is_suggested_but_of_no_drawn_ticket(scene: Scene, mode: Mode) -> None:
+    Source.objects.update(settings={"suggestion_notes": True})
+    scene.set_mode(mode)
+    ticket, drawn = scene.ticket(PRINTER), scene.ticket(PRINTER)
+    factories.draw(drawn, "holdout")
+    classify()
+    told = list(Writeback.objects.values_list("ticket", "content"))
+    assert told == ([] if mode == Mode.OBSERVE else [(ticket.pk, {"suggests": ticket.text_hash})])
 
 
 @pytest.mark.parametrize(

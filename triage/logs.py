@@ -5,8 +5,8 @@ import logging
 import re
 from datetime import UTC, datetime
 
-_SECRET = re.compile(r"(/(?:set-password|sign-in)/)[^/\s\"']+")
-"""One-time links, whose path alone opens them."""
+_SECRET = re.compile(r"(/(?:set-password|sign-in)/|[#?&]pass=)[^/&\s\"']+")
+"""One-time links, whose path alone opens them, and passes to a panel."""
 
 
 def _without_secrets(text: str) -> str:

@@ -168,6 +168,11 @@ def check_can_publish(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, KEEPERS, "publish models")
 
 
+def check_can_vouch(person: Visitor, customer: Customer) -> None:
+    """Say who sits before a panel: the customer's administrators, through the ITSM's server that holds their token."""
+    _need(person, customer.pk, STARTERS, "open panels for agents")
+
+
 def check_can_read_log(person: Visitor) -> None:
     """Read the log of some customer: auditors, stewards and administrators."""
     if not log_customers(person) and not _provider(person):

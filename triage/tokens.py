@@ -18,6 +18,7 @@ SCOPES: Mapping[str, str] = {
     "approvals:answer": "grant and refuse approvals",
     "runs:read": "read runs",
     "tickets:read": "read tickets",
+    "panel": "open the panel in the ITSM for agents",
     "predict": "ask what Triage would make of a text",
     "reviews:read": "read verdicts",
     "reviews:write": "give verdicts",

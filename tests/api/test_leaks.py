@@ -11,7 +11,7 @@ from tests import factories
 from tests.api.caller import Caller
 from tests.web import scene as scenes
 from triage import api
-from triage.models import Approval, Article, AuditEvent, Label, Release, Review, Role, Run, Ticket, Token
+from triage.models import Approval, Article, AuditEvent, Label, Panel, Release, Review, Role, Run, Ticket, Token
 
 pytestmark = pytest.mark.django_db
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer", "NW1")
@@ -28,6 +28,7 @@ def _objects(scene: scenes.Scene) -> dict[str, Any]:
     factories.article(customer=scene.nordwind, key="NW1", title="Nordwind only", translation_group="NW1")
     release = factories.release(scene.nordwind, version="nw-1", status=Release.Status.IN_FORCE)
     said = factories.review(scene.tickets[4], scene.agent)
+    Panel.objects.create(source=scene.tickets[0].source, enabled=True, origins=["https://nordwind.service-now.com"])
     return {
         "tickets": {"uuid": scene.tickets[0].uuid},
         "approvals": {"uuid": scene.waiting.approvals.get().uuid},
@@ -38,6 +39,7 @@ def _objects(scene: scenes.Scene) -> dict[str, Any]:
         "models": {"customer": "nordwind", "version": "nw-1"},
         "runbooks": {"key": "unlock_account"},
         "predict": {},
+        "panel-tokens": {},
     }
 
 
@@ -51,6 +53,7 @@ def _bodies(scene: scenes.Scene) -> dict[str, Any]:
         "articles": {"title": "Taken over"},
         "approvals": {"reason": "because"},
         "models": {},
+        "panel-tokens": {"source": "nordwind-snow", "ticket": ticket.external_id, "agent": "bea"},
     }
     return {noun: json.dumps(body).encode() for noun, body in whole.items()}
 

@@ -17,7 +17,7 @@ from triage.admin import restraints, telling
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm, WriteOnly
 from triage.itsm import credentials
-from triage.models import Article, Customer, Membership, Person, Source, SourceMapping, Target
+from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
 
 __all__ = ["LoggedAdmin", "restraints", "telling"]
 
@@ -72,6 +72,12 @@ class TargetForm(SecretForm):
         return cleaned
 
 
+class PanelInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
+    """Whether and where the ITSM may show the panel."""
+
+    model = Panel
+
+
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
     """Roles on the person's page."""
 
@@ -114,7 +120,7 @@ class SourceAdmin(LoggedAdmin):
     """Connections to ITSMs."""
 
     form = SourceForm
-    inlines = (MappingInline,)
+    inlines = (MappingInline, PanelInline)
     list_display = ("name", "slug", "kind", "customer", "enabled")
     readonly_fields = ("uuid", "created_at", "pulled_until", "pull_failure")
 

@@ -25,8 +25,8 @@ KEPT = timedelta(hours=24)
 LOST = timedelta(minutes=3)
 """A request that has not been answered for longer lost its worker; the same key may try again."""
 
-PURE = ("/api/predict",)
-"""These change nothing, so they are simply done again; texts that they are sent are stored nowhere."""
+PURE = ("/api/predict", "/api/panel-tokens/")
+"""These change nothing, so they are simply done again; what they are sent or answer is stored nowhere."""
 
 View = Callable[..., HttpResponseBase]
 WITH_BODY = ("POST", "PUT", "PATCH")

@@ -14,6 +14,7 @@ from triage.api import (
     certificates,
     front,
     models,
+    panels,
     predictions,
     problems,
     reviews,
@@ -74,6 +75,7 @@ api.add_router("/articles", articles.router)
 api.add_router("/runbooks", runbooks.router)
 api.add_router("/certificates", certificates.router)
 api.add_router("/models", models.router)
+api.add_router("/panel-tokens", panels.router)
 problems.register(api)
 
 

@@ -42,7 +42,7 @@ def signed_in(
         if not isinstance(request.user, Person):
             return _to_sign_in(request)
         language = language_of(request.user)
-        with timezone.override(_zone(request.user)), translation.override(language):
+        with timezone.override(zone_of(request.user)), translation.override(language):
             response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed to Person just above
         response.headers.setdefault("Content-Language", language)
         patch_cache_control(response, no_store=True)
@@ -94,7 +94,8 @@ def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
     return redirect_to_login(request.get_full_path())
 
 
-def _zone(person: Person) -> ZoneInfo:
+def zone_of(person: Person) -> ZoneInfo:
+    """The person's time zone; UTC where the system knows none of that name."""
     try:
         return ZoneInfo(person.zone)
     except (KeyError, ValueError, OSError):
