@@ -46,6 +46,7 @@ app.conf.update(
         "triage.tasks.write_back": {"queue": WRITEBACK},
         "triage.tasks.look_elsewhere": {"queue": WRITEBACK},
         "triage.tasks.pull_sources": {"queue": WRITEBACK},
+        "triage.tasks.sync_articles": {"queue": WRITEBACK},
         "triage.tasks.tell_people": {"queue": WRITEBACK},
         "triage.tasks.learn": {"queue": LEARN},
         "triage.tasks.beat": {"queue": LANDING},  # named at each call: every pool has to prove itself

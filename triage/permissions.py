@@ -138,6 +138,11 @@ def check_can_write_article(person: Visitor, customer: Customer | None) -> None:
         raise PermissionDenied("Only the provider's administrators write articles that all customers share.")
 
 
+def can_write_article(person: Visitor, customer: Customer | None) -> bool:
+    """Whether `check_can_write_article` passes."""
+    return _passes(lambda: check_can_write_article(person, customer))
+
+
 def check_can_keep_source(person: Visitor, customer: Customer | None) -> None:
     """Connect and change a source of the customer: its administrators; one that serves many: the provider's only."""
     if customer is not None:

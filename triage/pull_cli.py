@@ -10,7 +10,8 @@ import click
 from triage.output import JSON_HELP, tell, write
 
 if TYPE_CHECKING:
-    from triage.models import Source
+    from triage.feeds.passes import Synced
+    from triage.models import ArticleFeed, Source
     from triage.pulling import Pulled
 
 SINCE_HELP = "ISO 8601, such as 2026-11-20 or 2026-11-20T09:30:00Z; UTC where no zone is given"
@@ -36,24 +37,32 @@ class Moment(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--source", "slug", metavar="SLUG", help="this source alone; else all that are pulled")
-@click.option("--since", type=Moment(), help=f"go back as far as this: {SINCE_HELP}")
+@click.option("--since", type=Moment(), help=f"tickets only, back as far as this: {SINCE_HELP}")
+@click.option("--articles", is_flag=True, help="articles only, of all feeds that are gone over")
+@click.option("--feed", "feed_slug", metavar="SLUG", help="articles of this feed alone")
 @click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
-def pull(slug: str | None, since: datetime | None, json_file: str | None) -> None:
-    """Pull what changed in the ITSMs now, however long it takes; what is known already changes nothing."""
+def pull(
+    slug: str | None, since: datetime | None, articles: bool, feed_slug: str | None, json_file: str | None
+) -> None:
+    """Pull what changed in ITSMs and knowledge bases now, however long it takes; what is known changes nothing."""
+    if (slug or since) and (articles or feed_slug):
+        raise click.UsageError("--source and --since are about tickets, --articles and --feed about articles")
     from triage import installation
 
     with installation.ready():
         from triage import bell
 
-        results = [_pull(source, since=since) for source in _sources(slug)]
-        if not results:
-            tell("no source is pulled: set pull_every on one, or name it with --source")
+        results = [] if articles or feed_slug else [_pull(source, since=since) for source in _sources(slug)]
+        feeds = [] if slug or since else [_sync(feed) for feed in _feeds(feed_slug)]
+        if not (results or feeds):
+            tell("nothing is pulled: set pull_every on a source or `every` on a feed, or name one")
         if any(result.waiting for result in results):
             bell.ring_now("classify_waiting")
         names = ("pages", "seen", "created", "updated", "quarantined")
         sums = {name: sum(getattr(result, name) for result in results) for name in names}
-        write(json_file, {"sources": [result.as_dict() for result in results], **sums})
-    if any(not result.complete for result in results):
+        told = {"sources": [result.as_dict() for result in results], **sums}
+        write(json_file, {**told, "feeds": [feed.as_dict() for feed in feeds]})
+    if not all([*(one.complete for one in results), *(one.complete for one in feeds)]):
         sys.exit(1)
 
 
@@ -114,3 +123,42 @@ def _pull(source: "Source", *, since: datetime | None) -> "Pulled":
     if not total.complete:
         tell(f"{source.slug}: not complete: {total.failure or f'the ITSM asks to wait {total.wait:.0f} s'}")
     return total
+
+
+def _feeds(slug: str | None) -> list["ArticleFeed"]:
+    from triage.models import ArticleFeed
+
+    rows = ArticleFeed.objects.filter(enabled=True)
+    if slug is None:
+        return list(rows.filter(every__isnull=False).order_by("slug"))
+    found = list(rows.filter(slug=slug))
+    if not found:
+        raise click.BadParameter(f"no feed in use is called {slug!r}", param_hint="--feed")
+    return found
+
+
+def _sync(feed: "ArticleFeed") -> "Synced":
+    """Go over a feed until its pass is whole or fails, over as many turns as it takes."""
+    from django.utils import timezone
+
+    from triage.feeds.passes import Synced, sync
+
+    pages = 0
+    while True:
+        turn = sync(feed.pk, at=timezone.now(), by_hand=True)
+        if turn is None:
+            tell(f"{feed.slug}: another worker has it just now; try again in a minute")
+            return Synced(feed=feed.slug, pages=pages, failure="another worker has it just now")
+        pages += turn.pages
+        if turn.complete or turn.failure:
+            break
+    done = turn.counts
+    tell(
+        f"{feed.slug}: {done.seen} articles in {pages} pages, {done.added} new, {done.changed} changed, "
+        f"{done.back} back, {done.retired} retired" + (f", {done.refused} refused" if done.refused else "")
+    )
+    if turn.failure:
+        tell(f"{feed.slug}: not complete: {turn.failure}")
+    if turn.held_back:
+        tell(f"{feed.slug}: {turn.held_back} articles are missing there; say on the page of articles if they may go")
+    return turn

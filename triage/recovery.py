@@ -29,10 +29,12 @@ from triage import (
     waiting,
 )
 from triage.celery import POOLS
+from triage.feeds import passes
 from triage.lake import here
 from triage.lake.errors import LakeError
 from triage.models import (
     Approval,
+    ArticleFeed,
     Certificate,
     Delivery,
     DeliveryKey,
@@ -168,6 +170,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     if telling.due(at=at):
         found.bells.append(("tell_people", ()))
     found.bells += [("pull_sources", (source,)) for source in pulling.due(at=at)]
+    found.bells += [("sync_articles", (feed,)) for feed in passes.due(at=at)]
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
     jobs = Job.objects.filter(left, kind__in=["train", "compare"], customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
@@ -228,9 +231,10 @@ def silent_queues(*, at: datetime) -> set[str]:
     # a claim; on one machine the same pool lands
     notes = Writeback.objects.filter(status=Writeback.Status.WAITING, claim_until__gt=at)
     pulls = Source.objects.filter(pull_claim_until__gt=at)
+    feeds = ArticleFeed.objects.filter(claim_until__gt=at)
     busy: dict[str, tuple[QuerySet[Any], ...]] = {
-        "writeback": (notes, pulls),
-        "landing": (notes, pulls),
+        "writeback": (notes, pulls, feeds),
+        "landing": (notes, pulls, feeds),
         "runbooks": (Run.objects.filter(status=Run.Status.STARTING, claim_until__gt=at),),
         "classify": (Ticket.objects.filter(status=Ticket.Status.RECEIVED, claim_until__gt=at),),
         "learning": (Job.objects.filter(status=Job.Status.LEASED, leased_until__gt=at).exclude(name=RECONCILER),),

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from triage import bell, execution, intake, landing, learning, prediction, pulling, telling, versions, writeback
 from triage.environment import environment
+from triage.feeds import passes
 from triage.models import Ticket, WorkerBeat
 
 PEER_SECONDS = 150
@@ -66,6 +67,15 @@ def pull_sources(source_id: int) -> None:
         bell.ring_now("classify_waiting")
     if not (pulled.complete or pulled.failure or pulled.wait):
         bell.ring_now("pull_sources", source_id)
+    _tell_soon()
+
+
+@shared_task(soft_time_limit=PEER_SECONDS, time_limit=PEER_SECONDS + 30)
+def sync_articles(feed_id: int) -> None:
+    """Go over one article feed; a pass that needs longer goes on with the next message."""
+    synced = passes.sync(feed_id, at=timezone.now())
+    if synced is not None and not (synced.complete or synced.failure):
+        bell.ring_now("sync_articles", feed_id)
     _tell_soon()
 
 

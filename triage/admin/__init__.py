@@ -13,13 +13,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from triage import bell, intake, targets
-from triage.admin import restraints, telling
+from triage.admin import feeds, restraints, telling
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm, WriteOnly
 from triage.itsm import credentials
 from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
 
-__all__ = ["LoggedAdmin", "restraints", "telling"]
+__all__ = ["LoggedAdmin", "feeds", "restraints", "telling"]
 
 admin.site.site_header = admin.site.site_title = "Triage settings"
 admin.site.index_title = "Settings"

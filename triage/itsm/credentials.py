@@ -132,16 +132,17 @@ def answered(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     most: int = outgoing.ANSWER_BYTES,
+    address: str | None = None,
 ) -> outgoing.Answer:
-    """`exchange`, with the headers of the answer."""
+    """`exchange`, with the headers of the answer. `address`: as for `outgoing`, for the request but not for a token."""
     mine = authorised(source)
     try:
-        return outgoing.answered(method, url, body=body, headers={**(headers or {}), **mine}, most=most)
+        return outgoing.answered(method, url, body=body, headers={**(headers or {}), **mine}, most=most, address=address)
     except ExchangeFailed as error:
         if error.status != UNAUTHORISED or not _forget(source, mine):
             raise
     again = {**(headers or {}), **authorised(source)}
-    return outgoing.answered(method, url, body=body, headers=again, most=most)
+    return outgoing.answered(method, url, body=body, headers=again, most=most, address=address)
 
 
 def _basic(user: str, password: str) -> str:

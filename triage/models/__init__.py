@@ -9,6 +9,7 @@ from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode,
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
 from triage.models.desk import SavedFilter
+from triage.models.feed import ArticleFeed, FeedArticle
 from triage.models.identity import Identity, RecoveryCode, SecondFactor
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
@@ -30,6 +31,7 @@ __all__ = [
     "Approval",
     "Article",
     "ArticleCount",
+    "ArticleFeed",
     "AuditEvent",
     "Budget",
     "Certificate",
@@ -42,6 +44,7 @@ __all__ = [
     "DeliveryKey",
     "Draw",
     "EventEndpoint",
+    "FeedArticle",
     "Freeze",
     "HourCount",
     "Identity",

@@ -104,6 +104,24 @@ KINDS: Mapping[str, Kind] = {
         mail=True,
         event="source.pull_failing",
     ),
+    "articles_failing": Kind(
+        words="Articles of a feed could not be listed for an hour",
+        audience=Audience.ADMINS,
+        mail=True,
+        event="articles.failing",
+    ),
+    "articles_held_back": Kind(
+        words="A feed no longer lists many of its articles; they wait for a word before they are retired",
+        audience=Audience.EVERYONE,
+        mail=True,
+        event="articles.held_back",
+    ),
+    "runbook_article_retired": Kind(
+        words="An article that leads to a runbook was retired in its knowledge base",
+        audience=Audience.STEWARDS,
+        mail=True,
+        event="article.retired",
+    ),
     "writeback_given_up": Kind(
         words="The ITSM could not be told of a ticket",
         audience=Audience.ADMINS,

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_GET
 from runbooks.registry import RUNBOOKS
 from triage.models import Article, Review
 from triage.queries import articles as reads
+from triage.queries import feeds
 from triage.queries.customers import customers_of
 from triage.web.page import DeskRequest, show, signed_in
 
@@ -18,7 +19,8 @@ PAGE = 100
 def articles(request: DeskRequest) -> HttpResponse:
     """Live articles by key; every word must occur in key, title or symptoms."""
     text, after = request.GET.get("text", "").strip()[:200], request.GET.get("after", "")[:60]
-    rows = reads.visible_to(request.user).filter(retired_at__isnull=True).select_related("customer").defer("body")
+    rows = reads.visible_to(request.user).filter(retired_at__isnull=True)
+    rows = rows.select_related("customer", "fed__feed").defer("body")
     rows = reads.mentioning(rows, text)
     key, _, pk = after.partition("~")
     if pk.isdigit() and len(pk) < 18:
@@ -29,6 +31,7 @@ def articles(request: DeskRequest) -> HttpResponse:
         "articles": [(row, RUNBOOKS.get(row.runbook)) for row in shown[:PAGE]],
         "text": text,
         "onward": f"{last.key}~{last.pk}" if last else "",
+        "feeds": [] if text or after else feeds.shown_to(request.user),
     }
     return show(request, "triage/articles.html", context)
 
@@ -37,7 +40,7 @@ def articles(request: DeskRequest) -> HttpResponse:
 @signed_in
 def article(request: DeskRequest, pk: int) -> HttpResponse:
     """One article."""
-    row: Article = get_object_or_404(reads.visible_to(request.user).select_related("customer"), pk=pk)
+    row: Article = get_object_or_404(reads.visible_to(request.user).select_related("customer", "fed__feed"), pk=pk)
     others = reads.visible_to(request.user).filter(translation_group=row.translation_group).exclude(pk=row.pk)
     verdicts = Review.objects.visible_to(request.user).filter(
         article=row.translation_group, undone_at__isnull=True, customer__in=customers_of(request.user)
