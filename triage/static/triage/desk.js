@@ -84,6 +84,10 @@
     if (opener) document.getElementById(opener.dataset.dialog).showModal();
     const closer = event.target.closest("[data-close]");
     if (closer) { const dialog = closer.closest("dialog"); if (dialog) dialog.close(); else history.back(); }
+    const copier = event.target.closest("[data-copy]");
+    if (copier && navigator.clipboard) {
+      navigator.clipboard.writeText(document.getElementById(copier.dataset.copy).textContent).then(() => { copier.dataset.copied = "yes"; });
+    }
     const toggle = event.target.closest("[data-switch-keys]");
     if (toggle) { localStorage.setItem("triage-keys", keysOn() ? "off" : "on"); showSwitch(); }
   });
