@@ -73,9 +73,29 @@ def test_what_follows_is_told_and_leaves_the_ticket_answered(
     assert (told.what, told.content["text"], told.content["public"]) == ("note", text, public)
 
 
+def test_a_reply_is_what_the_person_made_of_the_article(ticket: Ticket, agent: Person) -> None:
+    verdict_of(ticket, agent, follow="reply", note="rang twice", reply="Dear Ada,\n\nplease unlock it. ")
+    assert Writeback.objects.get().content["text"] == "Dear Ada,\n\nplease unlock it."
+
+
+def test_a_duplicate_names_its_ticket_among_the_customers_own(ticket: Ticket, agent: Person) -> None:
+    other = factories.ticket(customer=ticket.customer, source=ticket.source, external_id="INC7")
+    factories.ticket(customer=factories.customer(), external_id="INC8")
+    for number, message in (("INC8", "has no ticket INC8"), (ticket.external_id, "no duplicate of itself")):
+        with pytest.raises(ReviewRefused, match=message):
+            verdict_of(ticket, agent, verdict="duplicate", duplicate_of=number)
+    assert not Review.objects.exists()
+    said = verdict_of(ticket, agent, verdict="duplicate", duplicate_of=" #INC7 ")
+    assert said.duplicate_of == other
+    assert Writeback.objects.get().content["text"] == "Duplicate of INC7."
+    ticket.refresh_from_db()
+    assert ticket.reason == "Bea Meyer: Duplicate of INC7"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"follow": "reply", "reply": "x" * 20_001}, "at most 20,000 characters"),
         ({"verdict": "perhaps"}, "no verdict 'perhaps'"),
         ({"article": ""}, "Say which article fits"),
         ({"article": "KB9999"}, "no article 'KB9999'"),

@@ -11,7 +11,7 @@ from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
 from triage import review
-from triage.models import Customer, Label, Membership, Notification, Review, Run, Ticket
+from triage.models import Article, Customer, Label, Membership, Notification, Review, Run, Ticket, Writeback
 
 
 def _post(client: Client, ticket: Ticket, **values: Any) -> Any:
@@ -199,3 +199,18 @@ def test_the_confirmation_asks_for_what_was_not_found_and_says_why(scene: Scene)
     assert "the text names ada.lovelace, grace.hopper" in page
     assert '<option value="grace.hopper">' in page
     assert 'value="" ' in page
+
+
+def test_a_reply_begins_as_the_article_and_is_kept_while_it_is_edited(scene: Scene) -> None:
+    client, ticket = client_of(scene.agent), scene.tickets[0]
+    address = reverse("ticket-reply", args=[ticket.uuid])
+    drafted = client.get(address, {"follow": "reply", "article": "KB0001"}).content.decode()
+    article = Article.objects.filter(translation_group="KB0001").first()
+    assert article is not None
+    assert article.body[:20] in drafted
+    assert 'name="reply_for" value="KB0001"' in drafted
+    kept = client.get(address, {"follow": "reply", "article": "KB0001", "reply_for": "KB0001"})
+    assert (kept.status_code, kept.content) == (204, b"")
+    assert client.get(address, {"follow": "assign", "article": "KB0001"}).content.strip() == b""
+    _post(client, ticket, article="KB0001", follow="reply", reply="Hello\r\nyou")
+    assert Writeback.objects.get(ticket=ticket).content["text"] == "Hello\nyou"

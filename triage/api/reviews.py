@@ -41,6 +41,7 @@ class ReviewOut(Schema):
     parameters: dict[str, str] | None
     note: str | None
     follow: str | None
+    duplicate_of: str | None
     blind: bool
     provenance: str
     decided_at: datetime
@@ -59,6 +60,7 @@ class VerdictIn(Schema):
 
     `text_hash` is the ticket's as it was read: a verdict on another text is refused. `article` and `also` are labels.
     `follow`: what happens next; empty with an article resolves the ticket. `note` is needed by some verdicts.
+    `duplicate_of`: the other ticket's number. `reply`: what the requester is sent, in the place of the article's text.
     """
 
     ticket: UUID
@@ -69,6 +71,8 @@ class VerdictIn(Schema):
     note: Annotated[Text, Field(max_length=1000)] = ""
     follow: Literal["", "reply", "assign", "ask", "run"] = ""
     parameters: Annotated[dict[Text, Annotated[Text, Field(max_length=1000)]], Field(max_length=50)] = {}
+    duplicate_of: Annotated[Text, Field(max_length=200)] = ""
+    reply: Annotated[Text, Field(max_length=20_000)] = ""
 
 
 class Wanted(Page):
@@ -82,7 +86,7 @@ class Wanted(Page):
 def reviews(request: HttpRequest, wanted: Query[Wanted]) -> Reviews:
     """Verdicts at the customers that the token's owner belongs to, newest first."""
     person = person_of(request, "reviews:read")
-    rows = Review.objects.visible_to(person).select_related("ticket", "customer", "person")
+    rows = Review.objects.visible_to(person).select_related("ticket", "customer", "person", "duplicate_of")
     if wanted.customer:
         rows = rows.filter(customer__slug=wanted.customer)
     if wanted.ticket:
@@ -116,6 +120,8 @@ def create(request: HttpRequest, response: HttpResponse, said: VerdictIn) -> Sta
         note=said.note,
         follow=said.follow,
         parameters={name: value.strip() for name, value in said.parameters.items() if value.strip()},
+        duplicate_of=said.duplicate_of,
+        reply=said.reply,
         at=timezone.now(),
     )
     if said.follow == "run":
@@ -136,7 +142,7 @@ def undo(request: HttpRequest, number: Number) -> ReviewOut:
 
 def _found(request: HttpRequest, number: int, scope: str) -> tuple[Review, Person]:
     person = person_of(request, scope)
-    rows = Review.objects.visible_to(person).select_related("ticket", "customer", "person")
+    rows = Review.objects.visible_to(person).select_related("ticket", "customer", "person", "duplicate_of")
     return get_object_or_404(rows, pk=number), person
 
 
@@ -159,6 +165,7 @@ def _shown(row: Review, person: Person, hidden: Collection[int]) -> ReviewOut:
         parameters=None if sealed else {name: str(value) for name, value in row.parameters.items()},
         note=None if sealed else row.note,
         follow=None if sealed else row.follow,
+        duplicate_of=row.duplicate_of.external_id if row.duplicate_of and not sealed else None,
         blind=row.blind,
         provenance=row.provenance,
         decided_at=row.decided_at,

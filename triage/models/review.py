@@ -32,6 +32,7 @@ class Review(models.Model):
     verdict = models.CharField(max_length=20, choices=Verdict)
     article = models.CharField(max_length=60, blank=True)
     also_acceptable = models.JSONField(default=list)
+    duplicate_of = models.ForeignKey(Ticket, null=True, on_delete=models.PROTECT, related_name="duplicates")
     parameters = models.JSONField("what the runbook should have been given, where the person said so", default=dict)
     note = models.CharField(max_length=1000, blank=True)
     follow = models.CharField("reply, run, assign, ask", max_length=16, blank=True)

@@ -79,7 +79,7 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         none_fits=ranked.none,
         runs=runs,
         approval=asked,
-        reviews=list(ticket.reviews.select_related("person").order_by("-pk")[:10]),
+        reviews=list(ticket.reviews.select_related("person", "duplicate_of").order_by("-pk")[:10]),
         similar=[] if sealed else similar,
         equal_open=equal_open,
         history=log.of_ticket(ticket, sealed=sealed),

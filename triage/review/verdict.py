@@ -1,15 +1,13 @@
 """A person's verdict on a ticket, and the label that it makes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
 
-from runbooks.base import Runbook
 from triage import lifecycle
 from triage.models import (
-    Article,
     Customer,
     Decision,
     Draw,
@@ -21,34 +19,19 @@ from triage.models import (
     Ticket,
 )
 from triage.permissions import check_can_order_run, check_can_review
-from triage.queries import articles, blind
+from triage.queries import blind
 from triage.queries.log import name_of
 from triage.queries.queue import language_of
-from triage.review import answering, ordering
+from triage.review import answering, duplicates, ordering
 from triage.review.holding import check_not_held
 from triage.review.refused import ReviewRefused
+from triage.review.said import Verdict, checked
 from triage.telling import tell, tell_verdict
 
 V = Review.Verdict
 T = Ticket.Status
 LABELLED = {V.ARTICLE: True, V.WRONG_PARAMETERS: True, V.NONE: False, V.NOT_OURS: False}
 """Verdicts that make a label, and whether it is the article; two problems or a duplicate teach nothing."""
-FOLLOWS = ("", "reply", "assign", "ask", "run", "keep")
-"""Empty resolves the ticket where an article fits; `keep` leaves it to whoever works on it in the ITSM."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the person said; `article` and `also` once checked."""
-
-    kind: str
-    label: str
-    note: str
-    follow: str
-    parameters: dict[str, str]
-    article: Article | None = None
-    runbook: Runbook | None = None
-    also: tuple[str, ...] = ()
 
 
 def decide(
@@ -62,20 +45,26 @@ def decide(
     note: str = "",
     follow: str = "",
     parameters: Mapping[str, str] | None = None,
+    duplicate_of: str = "",
+    reply: str = "",
     provenance: str = "desk",
 ) -> Review:
     """Record a verdict on the text that `ticket` carries, and carry out what follows from it.
 
-    `article` and `also` are labels; `provenance`: where the person said it (desk, note, panel). A drawn ticket that went
-    its way already is only answered for, not changed, unless the answer contradicts what was run: then it comes back.
+    `article` and `also` are labels; `duplicate_of`: the other ticket's number; `reply`: what the requester is sent
+    where that is to follow, the article where it is empty; `provenance`: where it was said (desk, note, panel). A drawn
+    ticket that went its way already is only answered for, not changed, unless the answer contradicts what was run: then
+    it comes back.
     Raises ReviewRefused or PermissionDenied with the reason.
     """
     check_can_review(person, ticket)
     customer = ticket.customer
     if customer is None:
         raise ReviewRefused("This ticket belongs to no customer yet.")
-    given = Verdict(verdict, article, note.strip()[:1000], follow, dict(parameters or {}))
-    said = _checked(given, customer, also=also)
+    given = Verdict(verdict, article, note.strip()[:1000], follow, dict(parameters or {}), reply=reply.strip())
+    said = checked(given, customer, also=also)
+    if said.kind == V.DUPLICATE:
+        said = replace(said, original=duplicates.original(ticket, duplicate_of))
     with transaction.atomic():
         current = Ticket.objects.select_for_update().get(pk=ticket.pk)
         _check_still_so(ticket, current, person=person, at=at)
@@ -121,6 +110,7 @@ def _record(
         verdict=said.kind,
         article=said.label,
         also_acceptable=list(said.also),
+        duplicate_of=said.original,
         parameters=said.parameters,
         note=said.note,
         follow=said.follow if ticket.status == T.NEEDS_REVIEW else "",
@@ -135,31 +125,6 @@ def _record(
     )
     tell_verdict(review, at=at)
     return review
-
-
-def _checked(said: Verdict, customer: Customer, *, also: Sequence[str]) -> Verdict:
-    """The verdict with its article found; raises ReviewRefused where it does not hold together."""
-    if said.kind not in V.values:
-        raise ReviewRefused(f"There is no verdict {said.kind!r}.")
-    if said.follow not in FOLLOWS:
-        raise ReviewRefused(f"There is no next step {said.follow!r}.")
-    if said.kind == V.NONE and len(said.note) < 3:
-        raise ReviewRefused("Say in a word or two what the ticket is about, so that an article can be written.")
-    if said.follow in ("assign", "ask") and not said.note:
-        raise ReviewRefused("Say to whom to assign it." if said.follow == "assign" else "Write the question to ask.")
-    if said.kind not in (V.ARTICLE, V.WRONG_PARAMETERS):
-        if said.follow in ("run", "reply"):
-            raise ReviewRefused("Only an article that fits can be run or replied with.")
-        return replace(said, label="")
-    if not said.label:
-        raise ReviewRefused("Say which article fits.")
-    known = {label: articles.best(customer, label) for label in dict.fromkeys([said.label, *also]) if label}
-    for label, shown in known.items():
-        if shown is None:
-            raise ReviewRefused(f"This customer is offered no article {label!r}. Search for another one.")
-    others = tuple(label for label in known if label != said.label)
-    chosen = known[said.label]
-    return replace(said, article=chosen.article, runbook=chosen.runbook, also=others) if chosen else said
 
 
 def _check_still_so(seen: Ticket, current: Ticket, *, person: Person, at: datetime) -> None:
@@ -225,7 +190,8 @@ def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person,
     )
     if not won:
         raise ReviewRefused("Somebody else decided this ticket at the same moment.")
-    answering.tell(review, article=said.article, language=_language(ticket), closes=closes, at=at)
+    language = _language(ticket)
+    answering.tell(review, article=said.article, reply=said.reply, language=language, closes=closes, at=at)
 
 
 def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> None:
@@ -262,4 +228,5 @@ def _words(said: Verdict) -> str:
         text = f"{text}, but with other parameters" if said.kind == V.WRONG_PARAMETERS else text
     else:
         text = V(said.kind).label
+        text = f"{text} of {said.original.external_id}" if said.original else text
     return f"{text} ({said.note})" if said.note else text

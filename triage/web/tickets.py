@@ -16,7 +16,9 @@ from triage.permissions import can_order_run, can_review
 from triage.queries import articles, blind
 from triage.queries import queue as queue_reads
 from triage.queries.narrowing import Filters
-from triage.queries.ticket import Detail, detail
+from triage.queries.queue import language_of
+from triage.queries.ticket import Detail, detail, prediction_of
+from triage.review.answering import draft
 from triage.review.holding import worth_holding
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
 from triage.web.queue import filters_of
@@ -107,6 +109,8 @@ def verdict(request: DeskRequest, uuid: UUID) -> HttpResponse:
             note=given.get("note", ""),
             follow=given.get("follow", ""),
             parameters=parameters_of(given),
+            duplicate_of=given.get("duplicate_of", "")[:200],
+            reply=given.get("reply", "").replace("\r\n", "\n"),
             at=now(),
         )
     except (review.ReviewRefused, PermissionDenied) as error:
@@ -153,6 +157,22 @@ def article(request: DeskRequest, uuid: UUID) -> HttpResponse:
     label = request.GET.get("article", "")
     context = {"ticket": row, "shown": articles.best(row.customer, label, language)}
     return part(request, "triage/ticket_article.html", context)
+
+
+@require_GET
+@signed_in
+def reply(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """The chosen article as text to edit, in the requester's language; nothing where that text is being edited."""
+    row, given = found(request, uuid), request.GET
+    label = given.get("article", "")
+    shown = None
+    if given.get("follow") == "reply":
+        language = language_of(row, prediction_of(row))
+        shown = articles.best(row.customer, label, language or articles.DESK)
+        if shown and given.get("reply_for") == label:
+            return HttpResponse(status=204)
+    context = {"label": label, "shown": shown, "draft": draft(shown.article) if shown else ""}
+    return part(request, "triage/ticket_reply.html", context)
 
 
 @require_GET

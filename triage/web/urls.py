@@ -51,6 +51,7 @@ urlpatterns = [
     path("tickets/<uuid:uuid>/reveal/", tickets.reveal, name="ticket-reveal"),
     path("tickets/<uuid:uuid>/article/", tickets.article, name="ticket-article"),
     path("tickets/<uuid:uuid>/search/", tickets.search, name="ticket-search"),
+    path("tickets/<uuid:uuid>/reply/", tickets.reply, name="ticket-reply"),
     path("tickets/<uuid:uuid>/why/", why.why, name="ticket-why"),
     path("tickets/<uuid:uuid>/similar/", why.alike, name="ticket-similar"),
     path("tickets/<uuid:uuid>/run/", orders.confirm, name="ticket-run"),
