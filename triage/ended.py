@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from runbooks.registry import RUNBOOKS
-from triage import obstacles
+from triage import obstacles, placing
 from triage.models import Customer, Run, Writeback
 from triage.telling import tell
 
@@ -14,7 +14,8 @@ def title(run: Run) -> str:
 
 
 def tell_itsm(run: Run, tickets: list[int], *, at: datetime) -> None:
-    """The ITSM is to resolve these tickets."""
+    """The ITSM is to place these tickets where the customer allows it, and to resolve them."""
+    placing.after_run(run, tickets, at=at)
     what = title(run)
     Writeback.objects.bulk_create(
         [

@@ -5,9 +5,10 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from triage import itsm, suggesting
+from triage import itsm, placing, suggesting
 from triage.models import Draw, Mode, Review, Ticket, Writeback
 from triage.telling import tell
 
@@ -17,6 +18,7 @@ CLAIM = timedelta(seconds=60)
 PASS_SECONDS = 15.0  # and one reply may take 25: a claim never runs out while its reply is under way
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=1)
 LOOK_AGAIN = timedelta(minutes=5)
+UNAUTHORISED = 401
 PATIENCE = timedelta(hours=72)  # a verdict that did not come by then counts as wrong; the requester still has to hear
 
 
@@ -35,7 +37,7 @@ def deliver(*, at: datetime, limit: int = 100) -> Told:
     begun = time.monotonic()
     free = Q(claim_until__isnull=True) | Q(claim_until__lt=at)
     due = Writeback.objects.filter(free, status=Writeback.Status.WAITING, next_at__lte=at)
-    for row in due.select_related("ticket__source", "customer").order_by("next_at")[:limit]:
+    for row in due.select_related("ticket__source", "customer").order_by("next_at", "pk")[:limit]:
         if time.monotonic() - begun > PASS_SECONDS:
             break
         if untold := _not_to_be_told(row):
@@ -66,24 +68,38 @@ def _send(row: Writeback, *, at: datetime) -> bool:
             status=Writeback.Status.GIVEN_UP, reason="The ticket is no longer resolved here.", claim_until=None
         )
         return True
-    if outdated := suggesting.outdated(row, current, at=at):
+    if outdated := suggesting.outdated(row, current, at=at) or placing.outdated(row, current):
         _mine(row, at=at).update(status=Writeback.Status.GIVEN_UP, reason=outdated, claim_until=None)
         return True
     if row.attempts >= TRIES:  # the last ones did not even come back
         lost = itsm.ReplyFailed(row.reason or "Each try was lost with its worker.", permanent=True)
         _failed(row, at=at, error=lost)
         return False
-    content = suggesting.content(row, current)
     try:
-        answer = itsm.SOURCES[row.ticket.source.kind].reply(
-            row.ticket.source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=content
-        )
+        answer = _placed(row) if row.what == placing.WHAT else _replied(row, current)
     except itsm.ReplyFailed as error:
         log.warning("writeback %s failed: %s", row.key, error)
         _failed(row, at=at, error=error)
         return False
     _mine(row, at=at).update(status=Writeback.Status.DONE, done_at=at, reason=answer[:500], claim_until=None)
     return True
+
+
+def _replied(row: Writeback, current: Ticket) -> str:
+    source, content = row.ticket.source, suggesting.content(row, current)
+    connector = itsm.SOURCES[source.kind]
+    return connector.reply(source, external_id=row.ticket.external_id, key=row.key, what=row.what, content=content)
+
+
+def _placed(row: Writeback) -> str:
+    """Ask for what is allowed now; what was set and what was left stands in the row."""
+    source = row.ticket.source
+    order, left = placing.order(row)
+    placed = itsm.Placed()
+    if order.wanted:
+        placed = itsm.SOURCES[source.kind].place(source, external_id=row.ticket.external_id, order=order)
+    with transaction.atomic():
+        return placing.done(row, placed, left).sentence
 
 
 def _mine(row: Writeback, *, at: datetime) -> "QuerySet[Writeback]":
@@ -107,8 +123,12 @@ def _sealed(row: Writeback, *, at: datetime) -> bool:
 
 def _failed(row: Writeback, *, at: datetime, error: "itsm.ReplyFailed") -> None:
     tries = row.attempts + 1
-    if not error.permanent and tries < TRIES:
+    refused = error.status == UNAUTHORISED  # until somebody enters the new credentials: nothing is lost meanwhile
+    if refused:
+        _tell_refused(row, at=at)
+    if (refused or not error.permanent) and tries < TRIES:
         pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
+        pause = max(pause, timedelta(seconds=error.retry_after))
         _mine(row, at=at).update(next_at=at + pause, reason=str(error)[:500], claim_until=None)
         return
     won = _mine(row, at=at).update(status=Writeback.Status.GIVEN_UP, reason=str(error)[:500], claim_until=None)
@@ -122,3 +142,17 @@ def _failed(row: Writeback, *, at: datetime, error: "itsm.ReplyFailed") -> None:
             ticket=row.ticket,
             at=at,
         )
+
+
+def _tell_refused(row: Writeback, *, at: datetime) -> None:
+    """The administrators hear once a day that a source does not know our credentials."""
+    source = row.ticket.source
+    tell(
+        kind="credentials_refused",
+        customer=source.customer,
+        key=f"credentials-{source.pk}-{at.date().isoformat()}",
+        text=f"{source.name} refuses our credentials (401): enter the new ones. What waits is told then.",
+        link="/overview/",
+        data={"source": source.slug},
+        at=at,
+    )

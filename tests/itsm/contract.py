@@ -14,8 +14,19 @@ import pytest
 
 from classifier.text import Document, text_hash
 from tests.itsm.fakes.server import Desk, serving
-from triage.itsm import SOURCES, PayloadInvalid, PayloadTooLarge, PullFailed, ReadFailed, ReplyFailed, SignatureInvalid
+from triage.itsm import (
+    SOURCES,
+    Order,
+    PayloadInvalid,
+    PayloadTooLarge,
+    Placed,
+    PullFailed,
+    ReadFailed,
+    ReplyFailed,
+    SignatureInvalid,
+)
 from triage.itsm.base import Connector, IncomingTicket, Page, is_own_user
+from triage.itsm.placing import ALREADY, FINISHED, Wanted
 from triage.models import Source
 
 START = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -80,6 +91,9 @@ class Contract:
     def resolve(self, source: Source, external_id: str, *, key: str = "run-1-2") -> str:
         told = {"text": "Unlock account: done and checked.", "run": "5f0c"}
         return self.adapter.reply(source, external_id=external_id, key=key, what="resolve", content=told)
+
+    def place(self, source: Source, external_id: str, wanted: Wanted, last: Wanted | None = None) -> Placed:
+        return self.adapter.place(source, external_id=external_id, order=Order("place-1", wanted, last or {}))
 
     def one(self, desk: Desk, **values: Any) -> str:
         return desk.add(**{"subject": SUBJECT, "body": BODY, "changed": START, **values})
@@ -346,6 +360,92 @@ class Contract:
             assert failed.value.permanent == permanent, status
         desk.trouble.clear()
         assert not desk.notes(external_id)
+
+    def test_the_itsms_own_pause_reaches_whoever_tries_again(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        desk.refuse(429, times=9, retry_after=str(int(WAIT)))
+        for tell in (lambda: self.note(source, external_id), lambda: self.place(source, external_id, desk.places)):
+            with pytest.raises(ReplyFailed) as slow:
+                tell()
+            assert (slow.value.status, slow.value.retry_after, slow.value.permanent) == (429, WAIT, False)
+
+    # placing
+
+    def test_what_nobody_set_is_set_and_comes_back_as_no_change(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        before = self.adapter.read(source, external_id)
+        placed = self.place(source, external_id, desk.places)
+        assert placed.set == desk.resolved(desk.places)
+        assert not placed.left
+        assert desk.placed(external_id) == desk.resolved(desk.places)
+        after = self.adapter.read(source, external_id)
+        assert before
+        assert after
+        assert (after.text_hash, after.incoming.status) == (before.text_hash, before.incoming.status)
+        assert placed.echo.items() <= after.incoming.fields.items()
+        changed = {name for name, value in after.incoming.fields.items() if before.incoming.fields.get(name) != value}
+        assert changed <= {*placed.echo, "assignee", "updated_by"}
+
+    def test_what_a_person_set_stays_and_the_answer_says_so(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        desk.person_places(external_id)
+        theirs = desk.placed(external_id)
+        writes = len(desk.writes())
+        placed = self.place(source, external_id, {name: v for name, v in desk.places.items() if isinstance(v, str)})
+        assert not placed.set
+        assert all(placed.left.values())
+        assert desk.placed(external_id) == theirs
+        assert len(desk.writes()) == writes
+
+    def test_a_second_try_finds_it_done(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        desk.lose_answers = 1
+        try:
+            self.place(source, external_id, desk.places)
+        except ReplyFailed as error:
+            assert not error.permanent  # noqa: PT017 - where the vendor takes two requests, the first was lost
+            self.place(source, external_id, desk.places)
+        writes = len(desk.writes())
+        again = self.place(source, external_id, desk.places)
+        assert set(again.left.values()) == {ALREADY}
+        assert len(desk.writes()) == writes
+        assert desk.placed(external_id) == desk.resolved(desk.places)
+
+    def test_what_we_set_ourselves_may_be_changed_by_us(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        first = self.place(source, external_id, desk.places)
+        wanted = {name: value for name, value in desk.places_later.items() if isinstance(value, str)}
+        left = self.place(source, external_id, wanted)
+        assert not left.set, "without our memory it might be a person's"
+        second = self.place(source, external_id, wanted, last=first.set)
+        assert second.set == desk.resolved(wanted)
+        assert desk.resolved(wanted).items() <= desk.placed(external_id).items()
+
+    def test_a_finished_ticket_is_not_placed(self, desk: Desk, source: Source) -> None:
+        external_id = self.one(desk)
+        desk.solve(external_id)
+        writes = len(desk.writes())
+        assert set(self.place(source, external_id, desk.places).left.values()) == {FINISHED}
+        assert len(desk.writes()) == writes
+
+    # attached articles
+
+    def test_an_article_that_an_agent_attached_is_read_and_pulled_ours_is_not(self, desk: Desk, source: Source) -> None:
+        if not desk.article:
+            pytest.xfail("this vendor keeps no articles at its tickets")
+        source.settings |= desk.article_settings()
+        first, other, none = self.one(desk), self.one(desk), self.one(desk)
+        desk.attach(first, desk.article, by="bob")
+        desk.attach(other, desk.article, by=desk.own_user)
+        for external_id in (first, other, none):
+            desk.solve(external_id)
+        expected = {first: desk.article, other: "" if desk.tells_who_attached else desk.article, none: ""}
+        for external_id, article in expected.items():
+            found = self.adapter.read(source, external_id)
+            assert found is not None
+            assert found.incoming.attached_article == article
+        pulled = [ticket for page in self.pages(source, since=START) for ticket in page.tickets]
+        assert {ticket.external_id: ticket.attached_article for ticket in pulled} == expected
 
     def test_a_ticket_id_never_leads_elsewhere(self, desk: Desk, source: Source) -> None:
         for strange in ("../../../api/users/1", "1?x=y", "1#", "..", "", "1/notes"):

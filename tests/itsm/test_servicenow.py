@@ -111,7 +111,7 @@ def test_an_incident_that_is_resolved_gets_a_close_code_and_notes(desk: ServiceN
     servicenow.reply(source, external_id=external_id, key="k", what="resolve", content={"text": "Unlocked."})
     row = desk.row(external_id)
     assert (row["state"], row["close_code"], row["close_notes"]) == ("6", "Solution provided", "Unlocked.")
-    assert "assigned_to" not in row
+    assert not row["assigned_to"]
 
 
 def test_a_work_note_cannot_bring_markup(desk: ServiceNow, source: Source) -> None:

@@ -34,7 +34,8 @@ COLUMNS = {
 GROUNDS = frozenset({"requester", "channel", "actor", "fields", "attachments"})
 WATCHED = timedelta(days=30)
 """So long after a run a ticket that comes back counts as a word about that run."""
-PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD})
+ATTACHED = "attached_article"
+PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD, ATTACHED})
 
 
 class Result(StrEnum):
@@ -73,7 +74,7 @@ def change(
     if _older(incoming, updated_at=ticket.updated_at, sequence=ticket.sequence):
         return Result.OLDER
     if pulled and not is_news(incoming, ticket):
-        return Result.UNCHANGED
+        return _article_only(ticket, incoming, source=source, at=at)
     if customer is not None and ticket.customer_id not in (None, customer.pk):
         return _misplaced(ticket, at=at)
     own = is_own_user(source, incoming.author)
@@ -122,6 +123,21 @@ def learn_attached(ticket: Ticket, incoming: IncomingTicket, *, source: Source, 
         review.take_over(ticket, key=incoming.attached_article, at=at)
 
 
+def tells_article(incoming: IncomingTicket, ticket: Ticket) -> bool:
+    """Whether a state names an attached article that the ticket is not known to carry: webhooks tell none."""
+    return ATTACHED in incoming.stated and incoming.attached_article not in ("", ticket.fields.get(ATTACHED))
+
+
+def _article_only(ticket: Ticket, incoming: IncomingTicket, *, source: Source, at: datetime) -> Result:
+    """A pulled state that a webhook told before may still add the article."""
+    if is_own_user(source, incoming.author) or not tells_article(incoming, ticket) or ticket.status == T.RUNNING:
+        return Result.UNCHANGED
+    ticket.fields = {**ticket.fields, ATTACHED: incoming.attached_article}
+    Ticket.objects.filter(pk=ticket.pk).update(fields=ticket.fields)
+    learn_attached(ticket, incoming, source=source, at=at)
+    return Result.UPDATED
+
+
 def is_news(incoming: IncomingTicket, ticket: Ticket) -> bool:
     """Whether a pulled state is later than what is known of the ticket, a change that waits for a run included."""
     known = [(ticket.updated_at, ticket.sequence)]
@@ -158,6 +174,8 @@ def _columns(ticket: Ticket, incoming: IncomingTicket, *, source: Source) -> dic
         said["attachments"] = [dict(item) for item in incoming.attachments]
     if "fields" in incoming.stated:
         said["fields"] = {**ticket.fields, **incoming.fields}
+    if ATTACHED in incoming.stated and incoming.attached_article:
+        said["fields"] = {**said.get("fields", ticket.fields), ATTACHED: incoming.attached_article}
     changed = {column: value for column, value in said.items() if value != getattr(ticket, column)}
 
     def now(column: str) -> Any:

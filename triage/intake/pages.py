@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from triage.intake.accepting import Accepted, Landed, Message, parsed_by, store
-from triage.intake.changes import is_news
+from triage.intake.changes import is_news, tells_article
 from triage.itsm.base import BadLine, IncomingTicket, Page, Parsed
 from triage.models import DeliveryKey, Source, Ticket
 
@@ -102,8 +102,12 @@ def _news(source: Source, tickets: Iterable[IncomingTicket]) -> list[IncomingTic
     found = list(tickets)
     names = sorted({ticket.external_id for ticket in found})
     known: dict[str, Ticket] = {}
-    columns = ("external_id", "updated_at", "sequence", "waiting_update")
+    columns = ("external_id", "updated_at", "sequence", "waiting_update", "fields")
     for start in range(0, len(names), BATCH):
         rows = Ticket.objects.filter(source=source, external_id__in=names[start : start + BATCH])
         known |= {row.external_id: row for row in rows.only(*columns)}
-    return [ticket for ticket in found if ticket.external_id not in known or is_news(ticket, known[ticket.external_id])]
+    return [ticket for ticket in found if _is_told_first(ticket, known.get(ticket.external_id))]
+
+
+def _is_told_first(told: IncomingTicket, known: Ticket | None) -> bool:
+    return known is None or is_news(told, known) or tells_article(told, known)

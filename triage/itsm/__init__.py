@@ -17,16 +17,19 @@ from triage.itsm.base import (
     Seen,
     SignatureInvalid,
 )
+from triage.itsm.placing import Order, Placed
 
 __all__ = [
     "SOURCES",
     "Connector",
     "IncomingTicket",
     "ItsmError",
+    "Order",
     "Page",
     "Parsed",
     "PayloadInvalid",
     "PayloadTooLarge",
+    "Placed",
     "PullFailed",
     "ReadFailed",
     "ReplyFailed",

@@ -13,10 +13,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from classifier.text import Document, text_hash
 from triage.models import Source
+
+if TYPE_CHECKING:
+    from triage.itsm.placing import Order, Placed
 
 
 class ItsmError(Exception):
@@ -40,11 +43,16 @@ class ReadFailed(ItsmError):
 
 
 class ReplyFailed(ItsmError):
-    """The ITSM was not told. `permanent`: it never will take this; otherwise it may later."""
+    """The ITSM was not told. `permanent`: it never will take this; `status`: of its answer, 0 without one.
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    `retry_after`: seconds that it asks for.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.status = status
+        self.retry_after = retry_after
 
 
 class PullFailed(ItsmError):
@@ -167,7 +175,7 @@ class Page:
 
 
 class Connector(Protocol):
-    """One kind of ITSM: a module of this package with these five functions."""
+    """One kind of ITSM: a module of this package with these six functions."""
 
     def verify(self, *, source: Source, headers: Mapping[str, str], body: bytes) -> str:
         """The message's own key, at most 200 characters; raises SignatureInvalid. Header names are lower case."""
@@ -183,6 +191,9 @@ class Connector(Protocol):
 
     def reply(self, source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
         """Tell the ITSM, once for each key however often it is called; one sentence for the history, or ReplyFailed."""
+
+    def place(self, source: Source, *, external_id: str, order: "Order") -> "Placed":
+        """Set what is ordered where no person set something, once however often called; raises ReplyFailed."""
 
 
 SETTLED = frozenset({"solved", "resolved", "closed", "done", "complete", "completed", "cancelled", "canceled"})

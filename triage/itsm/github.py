@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from triage.itsm import hub_signature, outgoing, rest, strict_json
+from triage.itsm import article_links, hub_signature, outgoing, placing, rest, strict_json
 from triage.itsm.base import Page, Parsed, PayloadInvalid, ReadFailed, Seen, seen
 from triage.itsm.github_issue import NAME, REPOSITORY, comment, converted, is_pull_request, login, part
 from triage.models import Source
@@ -25,6 +25,7 @@ LONGEST_PAUSE = 3600.0
 UNTOLD_PAUSE = 60.0
 _ID = re.compile(rf"({REPOSITORY})#([0-9]{{1,12}})")
 _PLACE = re.compile(rf"({REPOSITORY})\|([0-9TZ:+-]{{20,25}})\|([0-9]{{1,6}})")
+MAINTAINERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _OVER = frozenset({"deleted", "transferred"})
 
 
@@ -62,6 +63,7 @@ def read(source: Source, external_id: str) -> Seen | None:
         return None
     with rest.reading(external_id):
         record = rest.told(_call(source, "GET", _place_of(external_id)).body)
+        record = _with_article(source, record, place=_place_of(external_id))
         incoming = rest.ticket(record, converted, at=datetime.now(UTC))
     if incoming.external_id.casefold() != external_id.casefold():
         raise ReadFailed(f"asked for {external_id!r} and got {incoming.external_id!r}; was the repository renamed?")
@@ -84,7 +86,13 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
         query |= {"state": "all", "sort": "updated", "direction": "asc", "per_page": str(PAGE), "page": str(number)}
         answer = _call(source, "GET", f"/repos/{repository}/issues", query=query)
         listed = _listed(answer.body)
-        issues = [item for item in listed if not is_pull_request(item)]
+        issues = [
+            _with_article(source, item, place=f"/repos/{repository}/issues/{rest.whole(item.get('number'))}")
+            if isinstance(item, dict) and item.get("state") == "closed"
+            else item
+            for item in listed
+            if not is_pull_request(item)
+        ]
         page = rest.page(issues, converted, at=datetime.now(UTC), raw=answer.body, pause=_pause(answer.headers))
         following = ""
         if _has_next(answer.headers):
@@ -94,6 +102,22 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
             following = f"{repositories[repositories.index(repository) + 1]}|{_stamp(since)}|1"
         fresh = tuple(ticket for ticket in page.tickets if ticket.updated_at >= moment)
         return replace(page, tickets=fresh, cursor=following)
+
+
+def _with_article(source: Source, issue: dict[str, Any], *, place: str) -> dict[str, Any]:
+    """With the key of the article that a maintainer linked to last, by the setting `article_url`."""
+    if not article_links.wanted(source):
+        return issue
+    listed = _listed(_call(source, "GET", f"{place}/comments", query={"per_page": str(PAGE), "page": "1"}).body)
+    own = str(source.settings.get("own_user") or "").casefold()
+    said = [
+        rest.text_of(item.get("body"))
+        for item in reversed(listed)
+        if isinstance(item, dict)
+        and item.get("author_association") in MAINTAINERS
+        and login(item.get("user")).casefold() != own
+    ]
+    return {**issue, "attached_article": article_links.newest(source, said)}
 
 
 def reply(source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
@@ -115,6 +139,32 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
             _call(source, "POST", f"{place}/labels", send={"labels": [label]})
         _call(source, "PATCH", place, send={"state": "closed", "state_reason": "completed"})
         return f"{said} The issue was closed as completed."
+
+
+def place(source: Source, *, external_id: str, order: placing.Order) -> placing.Placed:
+    """Labels are added, and an assignee where there is none; nothing is taken away. Raises ReplyFailed."""
+    if not source.settings.get("api_url"):
+        return placing.Placed(left=dict.fromkeys(order.wanted, "the source has no api_url"))
+    with rest.replying():
+        place = _place_of(external_id)
+        issue = rest.told(_call(source, "GET", place).body)
+        if issue.get("state") == "closed":
+            return placing.finished(order)
+        stated = converted(issue)["fields"]
+        fields = dict(stated) if isinstance(stated, dict) else {}
+        labels = [name for name in str(fields.get("labels") or "").split(", ") if name]
+        now: dict[str, str | list[str]] = {"labels": labels, "assignee": str(fields.get("assignees") or "")}
+        choice = placing.choose(source, order=order, now=now)
+        echo: dict[str, str] = {}
+        if added := choice.set.get("labels"):
+            _call(source, "POST", f"{place}/labels", send={"labels": added})
+            echo["labels"] = ", ".join(sorted({*labels, *added}))[:1000]
+        if assignee := choice.set.get("assignee"):
+            if now["assignee"]:  # ours: taken away first, so that a lost answer leaves nobody rather than two
+                _call(source, "DELETE", f"{place}/assignees", send={"assignees": [now["assignee"]]})
+            _call(source, "POST", f"{place}/assignees", send={"assignees": [assignee]})
+            echo["assignees"] = str(assignee)
+        return placing.Placed(choice.set, choice.left, echo)
 
 
 def _commented(source: Source, place: str, *, key: str, content: Mapping[str, object]) -> str:

@@ -36,6 +36,7 @@ def converted(issue: Mapping[str, Any], *, author: str = "") -> dict[str, object
             "state_reason": rest.text_of(issue.get("state_reason")),
             payload.AUTHOR_FIELD: author,
         },
+        "attached_article": rest.cut(issue.get("attached_article"), "attached_article"),
     }
     return {key: item for key, item in said.items() if item is not None}
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from triage.itsm import hub_signature, jira_issue, outgoing, rest, strict_json
+from triage.itsm import article_links, hub_signature, jira_issue, jira_placing, outgoing, placing, rest, strict_json
 from triage.itsm.base import IncomingTicket, Page, Parsed, PayloadInvalid, Seen, SignatureInvalid, seen
 from triage.itsm.jira_reply import tell
 from triage.models import Source
@@ -64,7 +64,8 @@ def read(source: Source, external_id: str) -> Seen | None:
         return None
     query = {"fields": ",".join(FIELDS), "properties": jira_issue.CHANNEL}
     with rest.reading(external_id):
-        record = rest.told(rest.call(source, "GET", _place_of(source, external_id), query=query).body)
+        path = _place_of(source, external_id)
+        record = _with_article(source, rest.told(rest.call(source, "GET", path, query=query).body), path=path)
         incoming = rest.ticket(record, jira_issue.converted, at=datetime.now(UTC))
     found = seen(source, incoming)
     return found if incoming.external_id == external_id else Seen(True, found.text_hash, incoming)
@@ -85,10 +86,26 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
         listed = told.get("issues")
         if not isinstance(listed, list):
             raise outgoing.ExchangeFailed("Jira answered, but with no list of issues; check api_url", permanent=True)
+        listed = [
+            _with_article(source, one, path=f"{_api(source)}/issue/{_key(one)}") if _is_done(one) else one
+            for one in listed
+        ]
         page = rest.page(listed, jira_issue.converted, at=datetime.now(UTC), raw=answer.body)
         following = _following(told, listed, page.tickets, place=place, cloud=is_cloud(source))
         fresh = tuple(ticket for ticket in page.tickets if ticket.updated_at >= place.after)
         return replace(page, tickets=fresh, cursor=following, pause=_pause(answer.headers))
+
+
+def _is_done(issue: object) -> bool:
+    key = _key(issue)
+    return bool(jira_issue.KEY.fullmatch(key)) and jira_issue.is_done(issue)
+
+
+def _with_article(source: Source, issue: Any, *, path: str) -> Any:
+    """With the page of the knowledge base that was linked to the issue, where the settings ask for it."""
+    if not article_links.wanted(source):
+        return issue
+    return {**issue, "attached_article": jira_placing.attached(source, path)}
 
 
 def reply(source: Source, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> str:
@@ -100,6 +117,15 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
         return "Recorded here only: the source has no api_url."
     with rest.replying():
         return tell(source, _place_of(source, external_id), cloud=is_cloud(source), key=key, what=what, content=content)
+
+
+def place(source: Source, *, external_id: str, order: placing.Order) -> placing.Placed:
+    """Assignee, components, labels and custom fields, each only where nobody set it. Raises ReplyFailed."""
+    if not source.settings.get("api_url"):
+        return placing.Placed(left=dict.fromkeys(order.wanted, "the source has no api_url"))
+    with rest.replying():
+        path = _place_of(source, external_id)
+        return jira_placing.place(source, path, cloud=is_cloud(source), order=order)
 
 
 def is_cloud(source: Source) -> bool:

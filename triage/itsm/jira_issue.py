@@ -68,6 +68,7 @@ def converted(whole: Mapping[str, Any], *, author: str = "") -> dict[str, object
         "updated_at": fields.get("updated"),
         "attachments": _attachments(fields.get("attachment")),
         "fields": {**_own_fields(fields), payload.AUTHOR_FIELD: author},
+        "attached_article": whole.get("attached_article"),
     }
     if "description" in fields:
         said["body"] = to_text(fields["description"])
@@ -209,6 +210,11 @@ def _status(status: object) -> str:
     name = _line("status", _get(status, "name"))
     done = _get(_get(status, "statusCategory"), "key") == "done"
     return "Done" if done and name.casefold() not in SETTLED else name
+
+
+def is_done(whole: object) -> bool:
+    """Whether Jira counts the issue's status as done."""
+    return bool(_get(_get(_get(_get(whole, "fields"), "status"), "statusCategory"), "key") == "done")
 
 
 def _kind(kind: object) -> str:

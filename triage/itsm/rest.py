@@ -160,4 +160,6 @@ def replying() -> Iterator[None]:
     try:
         yield
     except ExchangeFailed as error:
-        raise ReplyFailed(str(error), permanent=error.permanent) from error
+        raise ReplyFailed(
+            str(error), permanent=error.permanent, status=error.status, retry_after=error.retry_after
+        ) from error

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from triage.itsm import credentials, outgoing, payload, rest, standard, strict_json
-from triage.itsm.base import Page, Parsed, ReadFailed, Seen, seen
+from triage.itsm import credentials, outgoing, payload, placing, rest, standard, strict_json
+from triage.itsm.base import Page, Parsed, ReadFailed, Seen, is_settled, seen
 from triage.models import Source
 
 verify = standard.verify
@@ -102,6 +102,29 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
         else:
             said = "No message: everybody there reads it, and the setting `comments` of the source does not allow it."
         return f"{said} {_resolved(source, place)}" if what == "resolve" else said
+
+
+def place(source: Source, *, external_id: str, order: placing.Order) -> placing.Placed:
+    """The assignee (a user name), where nobody is assigned; changed only as it was read. Raises ReplyFailed."""
+    if not source.settings.get("api_url"):
+        return placing.Placed(left=dict.fromkeys(order.wanted, "the source has no api_url"))
+    with rest.replying():
+        place = f"issue/{_number(external_id)}"
+        found, _ = _issues(source, {"id": _number(external_id)})
+        if not found:
+            raise outgoing.ExchangeFailed(f"the tracker lists no {external_id}, or not to our user", permanent=True)
+        if is_settled(source, rest.text_of(found[0].get("status.name"))):
+            return placing.finished(order)
+        now = {"assignee": rest.text_of(found[0].get("assignedto.username"))}
+        choice = placing.choose(source, order=order, now=now)
+        if (name := choice.set.get("assignee")) is None:
+            return placing.Placed(left=choice.left)
+        known = _collection(_asked(source, "user", {"@fields": "username", "username": str(name)}))
+        numbers = [rest.text_of(item.get("id")) for item in known if item.get("username") == name]
+        if not numbers:
+            return placing.Placed(left={**choice.left, "assignee": f"the tracker has no user {str(name)[:80]}"})
+        _changed(source, place, _part(_asked(source, place), "data"), {"assignedto": numbers[0]})
+        return placing.Placed(choice.set, choice.left, {"assignee": str(name)})
 
 
 def _noted(source: Source, place: str, *, mark: str, content: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
-from triage.itsm import credentials, outgoing, payload, strict_json
+from triage.itsm import credentials, outgoing, payload, placing, strict_json
 from triage.itsm.base import (
     BadLine,
     IncomingTicket,
@@ -188,16 +188,52 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
     url = source.settings.get("reply_url")
     if not url:
         return "Recorded here only: the source has no reply_url."
+    _post(source, str(url), external_id=external_id, key=key, what=what, content=content)
+    return "Sent to the ITSM."
+
+
+def place(source: Source, *, external_id: str, order: placing.Order) -> placing.Placed:
+    """POST what is wanted to the `reply_url`, with what may be written over; the answer may say what was left.
+
+    `{"what": "place", "content": {"set": {...}, "only_over": {field: [values]}}}`: an empty field may always be set. An
+    answer `{"left": {field: why}}` is believed; any other 2xx answer means that all was set. Raises ReplyFailed.
+    """
+    url = source.settings.get("reply_url")
+    if not url:
+        return placing.Placed(left=dict.fromkeys(order.wanted, "the source has no reply_url"))
+    told = placing.of(source)
+    over = {name: list(told.unset.get(name, ())) if told else [] for name in order.wanted}
+    for name, value in order.last.items():
+        if name in over and isinstance(value, str):
+            over[name].append(value)
+    content = {"set": dict(order.wanted), "only_over": over}
+    answer = _post(source, str(url), external_id=external_id, key=order.key, what="place", content=content)
+    left = _left(answer, order.wanted)
+    return placing.Placed({name: value for name, value in order.wanted.items() if name not in left}, left)
+
+
+def _left(answer: bytes, wanted: placing.Wanted) -> dict[str, str]:
+    """What the receiver says it left, of what was wanted."""
+    try:
+        said = strict_json.decoded(answer) if answer.strip() else {}
+    except PayloadInvalid:
+        return {}
+    left = said.get("left") if isinstance(said, dict) else None
+    return {name: str(why)[:120] for name, why in left.items() if name in wanted} if isinstance(left, dict) else {}
+
+
+def _post(source: Source, url: str, *, external_id: str, key: str, what: str, content: Mapping[str, object]) -> bytes:
     told = {"external_id": external_id, "what": what, "content": content}
     body = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
     message = key if _ID.fullmatch(key) else f"reply_{uuid.uuid5(source.uuid, key).hex}"
     try:
         headers = _signed(source, key=message, body=body)
         headers["content-type"] = "application/json"
-        credentials.exchange(source, "POST", str(url), body=body, headers=headers)
+        return credentials.exchange(source, "POST", url, body=body, headers=headers)
     except outgoing.ExchangeFailed as error:
-        raise ReplyFailed(str(error), permanent=error.permanent) from error
-    return "Sent to the ITSM."
+        raise ReplyFailed(
+            str(error), permanent=error.permanent, status=error.status, retry_after=error.retry_after
+        ) from error
 
 
 def _signed(source: Source, *, key: str, body: bytes) -> dict[str, str]:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from classifier.articles import Placed
 from classifier.estimator import Ranking
-from triage import automation, lifecycle, routing, suggesting, telling
+from triage import automation, lifecycle, placing, routing, suggesting, telling
 from triage.models import Decision, Mode, Prediction, Ticket
 from triage.prediction import turns
 from triage.prediction.claims import Claim
@@ -43,6 +43,7 @@ def store(claim: Claim, outcomes: list[Outcome], *, version: str, at: datetime) 
         _tell(claim, kept, decisions, version=version, at=at)
         _classified(claim, kept, at=at)
         runs = _act(kept, decisions, at=at)
+        _place(claim, kept, decisions, at=at)
         suggesting.announce([one.ticket for one in kept if _is_suggested(one)], at=at)
         # what was skipped waits again; that it changed meanwhile was no try
         claim.rows.update(claim=None, claim_until=None, attempts=0)
@@ -140,6 +141,16 @@ def _tell(claim: Claim, outcomes: list[Outcome], decisions: dict[int, Decision],
         if not outcome.drawn
     ]
     telling.tell_decided(claim.customer, found, endpoints=endpoints, at=at)
+
+
+def _place(claim: Claim, outcomes: list[Outcome], decisions: dict[int, Decision], *, at: datetime) -> None:
+    """Assignment and category where the customer allows them on the model's word alone; never of a drawn ticket."""
+    found = [
+        placing.Chosen(outcome.ticket, decisions[outcome.ticket.pk], outcome.ranking.matches[0].probability)
+        for outcome in outcomes
+        if not outcome.drawn and outcome.routed.article and outcome.ranking and outcome.ranking.matches
+    ]
+    placing.after_decisions(claim.customer, found, at=at)
 
 
 def _classified(claim: Claim, outcomes: list[Outcome], *, at: datetime) -> None:

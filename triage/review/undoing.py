@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from triage import lifecycle
+from triage import lifecycle, placing
 from triage.models import Approval, AuditEvent, Decision, Label, Person, Review, Run, Ticket, Writeback
 from triage.queries.blind import GRACE, UNDO
 from triage.review.answering import key_of
@@ -23,6 +23,7 @@ def undo(review: Review, *, person: Person, at: datetime) -> Ticket:
         Label.objects.filter(review=current).update(withdrawn_at=at, landed_at=None)
         _untell(current, at=at)
         withdraw_verdict(current, at=at)
+        placing.withdraw(current, at=at)
         _unorder(current, person=person, at=at)
         ticket: Ticket = current.ticket
         _put_back(current, ticket, person=person, at=at)

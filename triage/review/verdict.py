@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from triage import lifecycle
+from triage import lifecycle, placing
 from triage.models import (
     Customer,
     Decision,
@@ -190,6 +190,7 @@ def _carry_out(review: Review, ticket: Ticket, said: Verdict, *, person: Person,
     )
     if not won:
         raise ReviewRefused("Somebody else decided this ticket at the same moment.")
+    placing.after_review(review, at=at)
     language = _language(ticket)
     answering.tell(review, article=said.article, reply=said.reply, language=language, closes=closes, at=at)
 

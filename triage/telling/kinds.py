@@ -98,6 +98,12 @@ KINDS: Mapping[str, Kind] = {
         mail=True,
         event="source.signature_refused",
     ),
+    "credentials_refused": Kind(
+        words="A source refused our credentials while it was told something, once a day",
+        audience=Audience.ADMINS,
+        mail=True,
+        event="source.credentials_refused",
+    ),
     "pull_failing": Kind(
         words="A source could not be pulled for an hour",
         audience=Audience.ADMINS,

@@ -47,13 +47,13 @@ class Freshservice(Desk):
             "priority": 3,
             "source": 2,
             "type": "Incident",
-            "group_id": 21000478054,
+            "group_id": None,
             "responder_id": None,
             "requester_id": 21001122100,
             "department_id": 21000334455,
             "category": None,
             "sub_category": None,
-            "custom_fields": {"host": "web01"},
+            "custom_fields": {"host": "web01", "site": None},
             "spam": False,
             "deleted": False,
             "due_by": _stamp(due) if due else None,
@@ -83,6 +83,30 @@ class Freshservice(Desk):
 
     def notes(self, external_id: str) -> list[Note]:
         return [Note(note["body_text"], not note["private"]) for note in self.conversations.get(external_id, [])]
+
+    places: ClassVar = {"group": "21000478054", "category": "Network", "subcategory": "VPN", "field:site": "Hamburg"}
+    places_later: ClassVar = {"group": "21000478055", "category": "Mail", "subcategory": "Quota", "field:site": "Kiel"}
+    article = "21000012345"
+
+    def placed(self, external_id: str) -> dict[str, Any]:
+        ticket = self.tickets[external_id]
+        found = {"group": str(ticket["group_id"]), "category": ticket["category"]}
+        return found | {"subcategory": ticket["sub_category"], "field:site": ticket["custom_fields"]["site"]}
+
+    def person_places(self, external_id: str) -> None:
+        ticket = self.tickets[external_id]
+        ticket |= {"group_id": 5, "category": "Hardware", "sub_category": "Laptop"}
+        ticket["custom_fields"] = {**ticket["custom_fields"], "site": "Berlin"}
+
+    def article_settings(self) -> dict[str, Any]:
+        return {"article_links": True}
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:
+        ours = "[Triage 0123]" if by == self.own_user else ""
+        body = f'<div>See <a href="{self.url}/support/solutions/articles/{article}">it</a> {ours}</div>'
+        note = {"id": 2, "body": body, "body_text": "See it", "private": True, "incoming": False}
+        asker = {**note, "id": 3, "body": f"{self.url}/support/solutions/articles/9", "incoming": True}
+        self.conversations.setdefault(external_id, []).extend([note, asker])
 
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         ticket = self.tickets[external_id]
@@ -117,7 +141,9 @@ class Freshservice(Desk):
             case ("GET", []):
                 return Told(200, {"ticket": _with(ticket, asked)})
             case ("PUT", []):
-                ticket |= {**asked.json(), "updated_at": _stamp(datetime.now(UTC))}
+                change = asked.json()
+                change["custom_fields"] = {**ticket["custom_fields"], **change.get("custom_fields", {})}
+                ticket |= {**change, "updated_at": _stamp(datetime.now(UTC))}
                 return Told(200, {"ticket": ticket})
             case ("GET", ["conversations"]):
                 return self._page(asked, "conversations", self.conversations.get(parts[1], []))

@@ -78,6 +78,27 @@ class GitHub(Desk):
     def notes(self, external_id: str) -> list[Note]:
         return [Note(note["body"], public=True) for note in self.comments[external_id]]
 
+    places: ClassVar = {"assignee": "carl", "labels": ["network", "outage"]}
+    places_later: ClassVar = {"assignee": "dora"}
+    article = "KB0010042"
+
+    def placed(self, external_id: str) -> dict[str, Any]:
+        issue = self.issues[external_id]
+        labels = [item["name"] for item in issue["labels"] if item["name"] in self.places["labels"]]
+        return {"assignee": ", ".join(item["login"] for item in issue["assignees"]), "labels": sorted(labels)}
+
+    def person_places(self, external_id: str) -> None:
+        self.issues[external_id]["assignees"] = [{"login": "bob"}]
+
+    def article_settings(self) -> dict[str, Any]:
+        return {"article_links": True, "article_url": "https://wiki.example.org/kb/{key}"}
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:
+        text = f"See https://wiki.example.org/kb/{article}."
+        note = {"body": text, "user": {"login": by}, "author_association": "MEMBER"}
+        asker = {**note, "body": "https://wiki.example.org/kb/KB9 no", "author_association": "NONE"}
+        self.comments[external_id] += [note, asker]
+
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         issue = dict(self.issues[external_id])
         by = issue.pop("by", "bob")
@@ -96,7 +117,7 @@ class GitHub(Desk):
     def answer(self, asked: Asked) -> Told:
         if asked.headers.get("authorization") != "Bearer github_pat_1":
             return Told(401, {"message": "Bad credentials"})
-        found = re.fullmatch(rf"/repos/{REPOSITORY}/issues(?:/([0-9]+)(/comments|/labels)?)?", asked.path)
+        found = re.fullmatch(rf"/repos/{REPOSITORY}/issues(?:/([0-9]+)(/comments|/labels|/assignees)?)?", asked.path)
         if not found:
             return Told(404, {"message": "Not Found"})
         if found[1] is None:
@@ -118,6 +139,13 @@ class GitHub(Desk):
         if (asked.method, part) == ("POST", "/labels"):
             issue["labels"] += [{"name": name} for name in asked.json()["labels"]]
             return Told(200, issue["labels"])
+        if (asked.method, part) == ("POST", "/assignees"):
+            issue["assignees"] += [{"login": name} for name in asked.json()["assignees"]]
+            return Told(201, issue)
+        if (asked.method, part) == ("DELETE", "/assignees"):
+            gone = asked.json()["assignees"]
+            issue["assignees"] = [item for item in issue["assignees"] if item["login"] not in gone]
+            return Told(200, issue)
         issue |= asked.json()
         return Told(200, issue)
 

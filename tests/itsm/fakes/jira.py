@@ -51,6 +51,7 @@ class JiraCloud(Desk):
         self.issues: dict[str, dict[str, Any]] = {}
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.properties_shown = True
+        self.links: dict[str, list[dict[str, Any]]] = {}
         self.near_limit = False
 
     # the contract's side
@@ -83,6 +84,9 @@ class JiraCloud(Desk):
                 "updated": stamp(changed),
                 "attachment": [{"filename": "screen.png", "mimeType": "image/png"}],
                 "labels": ["vpn", "mac"],
+                "components": [],
+                "customfield_10050": None,
+                "customfield_10051": None,
                 "customfield_10002": [
                     {"id": "4", "name": "ACME", "_links": {"self": f"{self.url}/rest/servicedeskapi/organization/4"}}
                 ],
@@ -123,6 +127,42 @@ class JiraCloud(Desk):
             Note(json.dumps(note["body"], ensure_ascii=False), note["public"]) for note in self.comments[external_id]
         ]
 
+    places: ClassVar = {
+        "assignee": "carl-1",
+        "labels": ["network", "outage"],
+        "components": ["VPN"],
+        "field:customfield_10050": "Network",
+        "field:customfield_10051": "Hamburg",
+    }
+    places_later: ClassVar = {"assignee": "dora-1", "field:customfield_10050": "Mail"}
+    article = "123456"
+    tells_who_attached = False
+
+    def placed(self, external_id: str) -> dict[str, Any]:
+        fields = self.issues[external_id]["fields"]
+        who = "accountId" if self.version == 3 else "name"
+        return {
+            "assignee": (fields["assignee"] or {}).get(who, ""),
+            "labels": [name for name in fields["labels"] if name in self.places["labels"]],
+            "components": [item["name"] for item in fields["components"]],
+            "field:customfield_10050": (fields["customfield_10050"] or {}).get("value", ""),
+            "field:customfield_10051": fields["customfield_10051"] or "",
+        }
+
+    def person_places(self, external_id: str) -> None:
+        fields = self.issues[external_id]["fields"]
+        fields |= {"assignee": {"accountId": "bob-1", "name": "bob"}, "customfield_10051": "Berlin"}
+        fields["customfield_10050"] = {"value": "Hardware"}
+
+    def article_settings(self) -> dict[str, Any]:
+        return {"article_links": True}
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:  # noqa: ARG002 - a remote link does not tell who made it
+        app = {"type": "com.atlassian.confluence", "name": "Wiki"}
+        link = {"id": 10000, "globalId": f"appId=4c7&pageId={article}", "application": app, "object": {"url": "x"}}
+        other = {"id": 10001, "globalId": "system=acme&id=1", "application": {"type": "com.acme"}, "object": {}}
+        self.links[external_id] = [link, other]
+
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         issue = self.issues[external_id]
         by = issue.get("by", "bob")
@@ -154,17 +194,27 @@ class JiraCloud(Desk):
             return Told(value={"accountId": self.own_user, "timeZone": str(ZONE)})
         if path == ("search/jql" if self.version == 3 else "search") and asked.method == "POST":
             return self._search(asked.json())
-        found = re.fullmatch(r"issue/([^/]+)(/comment|/transitions)?", path)
+        found = re.fullmatch(r"issue/([^/]+)(/comment|/transitions|/editmeta|/remotelink)?", path)
         if not found or found[1] not in self.issues:
             return Told(404, {"errorMessages": ["Issue does not exist or you do not have permission to see it."]})
         what = (asked.method, found[2] or "")
         if what == ("GET", ""):
             return Told(value=self._shown(found[1], asked.query.get("properties", "")))
+        return self._part(found[1], what, asked)
+
+    def _part(self, key: str, what: tuple[str, str], asked: Asked) -> Told:
+        if what == ("PUT", ""):
+            return self._edited(key, asked.json())
+        if what == ("GET", "/editmeta"):
+            kinds = {"customfield_10050": "option", "customfield_10051": "string"}
+            return Told(value={"fields": {name: {"schema": {"type": kind}} for name, kind in kinds.items()}})
+        if what == ("GET", "/remotelink"):
+            return Told(value=self.links.get(key, []))
         if what == ("GET", "/comment"):
-            return self._listed(found[1], asked)
+            return self._listed(key, asked)
         if what == ("POST", "/comment"):
-            return self._noted(found[1], asked.json())
-        return self._ways(found[1]) if what[0] == "GET" else self._moved(found[1], asked.json())
+            return self._noted(key, asked.json())
+        return self._ways(key) if what[0] == "GET" else self._moved(key, asked.json())
 
     def _known(self, header: str) -> bool:
         pair = base64.b64encode(b"bot@example.org:api-token").decode()
@@ -229,6 +279,17 @@ class JiraCloud(Desk):
             for number, name, to in ways
         ]
         return Told(value={"transitions": shown})
+
+    def _edited(self, key: str, told: dict[str, Any]) -> Told:
+        fields = self.issues[key]["fields"]
+        who = "accountId" if self.version == 3 else "name"
+        for name, value in told.get("fields", {}).items():
+            if name == "assignee" and set(value) != {who}:
+                return Told(400, {"errors": {"assignee": "data was not of the right form"}})
+            fields[name] = value
+        for name, orders in told.get("update", {}).items():
+            fields[name] = fields[name] + [order["add"] for order in orders]
+        return Told(204, text="")
 
     def _moved(self, key: str, told: dict[str, Any]) -> Told:
         fields = self.issues[key]["fields"]

@@ -100,6 +100,36 @@ class Desk:
         """What was written to the ticket since it was made, oldest first."""
         raise NotImplementedError
 
+    # what may be placed: the second set must differ from the first in every plain value
+
+    places: ClassVar[Mapping[str, str | list[str]]] = {}
+    places_later: ClassVar[Mapping[str, str | list[str]]] = {}
+
+    def resolved(self, wanted: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+        """What is wanted, with the vendor's ids in the place of names."""
+        return dict(wanted)
+
+    def placed(self, external_id: str) -> dict[str, str | list[str]]:
+        """What stands in the fields that `places` names; of a list only what it names."""
+        raise NotImplementedError
+
+    def person_places(self, external_id: str) -> None:
+        """A person sets every plain field that `places` names to something else."""
+        raise NotImplementedError
+
+    # articles
+
+    article: ClassVar[str] = ""
+    tells_who_attached: ClassVar[bool] = True
+
+    def article_settings(self) -> dict[str, Any]:
+        """What a source needs for its attached articles to be read."""
+        return {}
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:
+        """Somebody attaches the article to the ticket, in the vendor's own way."""
+        raise NotImplementedError
+
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         """Headers (lower case) and body of the message of the ticket as it stands, signed just now."""
         raise NotImplementedError

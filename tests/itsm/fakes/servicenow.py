@@ -12,7 +12,8 @@ from tests import factories
 from tests.itsm.fakes.server import Asked, Desk, Note, Told
 from triage.itsm import standard
 
-TABLES = ("incident", "sc_task", "sc_req_item", "task_sla")
+TABLES = ("incident", "sc_task", "sc_req_item", "task_sla", "m2m_kb_task", "sys_user_group", "sys_user")
+GROUPS = {"7" * 32: "Network", "8" * 32: "Service Desk"}
 WORDS = {"1": "New", "2": "In Progress", "3": "On Hold", "6": "Resolved", "7": "Closed"}
 PEOPLE = {"a" * 32: {"name": "Ada Lovelace", "email": "ada@example.org", "user_name": "ada"}}
 
@@ -31,6 +32,9 @@ class ServiceNow(Desk):
     def __init__(self) -> None:
         super().__init__()
         self.tables: dict[str, dict[str, dict[str, str]]] = {name: {} for name in TABLES}
+        for sys_id, name in GROUPS.items():
+            self.tables["sys_user_group"][sys_id] = {"sys_id": sys_id, "name": name, "active": "true"}
+        self.count = 0
         self.journal: dict[str, list[Note]] = {}
         self.hidden: set[str] = set()
 
@@ -41,7 +45,8 @@ class ServiceNow(Desk):
         return {"company": "ACME Ltd", "domain": "TOP/ACME"}
 
     def add(self, *, subject: str, body: str, changed: datetime, due: datetime | None = None, **values: str) -> str:
-        number = sum(len(rows) for rows in self.tables.values()) + 1
+        self.count += 1
+        number = self.count
         table = values.get("sys_class_name", "incident")
         sys_id = f"{number:032x}"
         self.tables[table][sys_id] = {
@@ -62,6 +67,10 @@ class ServiceNow(Desk):
             "sys_mod_count": "0",
             "sla_due": _stamp(due) if due else "",
             "u_host": "web01",
+            "assignment_group": "",
+            "assigned_to": "",
+            "category": "inquiry",
+            "subcategory": "",
             **values,
         }
         return sys_id
@@ -90,6 +99,28 @@ class ServiceNow(Desk):
 
     def notes(self, external_id: str) -> list[Note]:
         return self.journal.get(external_id, [])
+
+    places: ClassVar = {"group": "Network", "category": "access", "subcategory": "account"}
+    places_later: ClassVar = {"group": "Service Desk", "category": "network", "subcategory": "vpn"}
+    article = "KB0010042"
+
+    def resolved(self, wanted: Any) -> dict[str, Any]:
+        ids = {name: sys_id for sys_id, name in GROUPS.items()}
+        return {**wanted, **({"group": ids[wanted["group"]]} if "group" in wanted else {})}
+
+    def placed(self, external_id: str) -> dict[str, Any]:
+        row = self.row(external_id)
+        names = {"group": "assignment_group", "category": "category", "subcategory": "subcategory"}
+        return {name: row[column] for name, column in names.items()}
+
+    def person_places(self, external_id: str) -> None:
+        self.row(external_id).update(assignment_group="9" * 32, category="software", subcategory="mail")
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:
+        number = f"{len(self.tables['m2m_kb_task']) + 1:032x}"
+        stamp = _stamp(datetime.now(UTC))
+        row = {"sys_id": number, "task": external_id, "kb_knowledge.number": article}
+        self.tables["m2m_kb_task"][number] = {**row, "sys_created_by": by, "sys_created_on": stamp}
 
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         row = self.row(external_id)
@@ -146,7 +177,7 @@ class ServiceNow(Desk):
 
     def _both(self, row: dict[str, str], name: str) -> dict[str, str]:
         value = row.get(name, "")
-        if "." in name:
+        if "." in name and name not in row:
             person, what = name.rsplit(".", 1)
             value = PEOPLE.get(row.get(person, ""), {}).get(what, "")
         if name in {"work_notes", "comments"}:
@@ -156,6 +187,7 @@ class ServiceNow(Desk):
                 "display_value": "\n\n".join(f"2026-11-20 10:00:00 - Triage\n{text}" for text in notes),
             }
         shown = {"state": WORDS.get(value, value), "company": "ACME Ltd", "sys_domain": "TOP/ACME"}
+        shown |= {"assignment_group": GROUPS.get(value, value)}
         shown |= {"priority": "3 - Moderate", "caller_id": "Ada Lovelace"}
         # what people see of a moment depends on their time zone
         shown |= {k: f"{v[8:10]}.{v[5:7]}.{v[:4]} 11:30" for k, v in row.items() if k.endswith(("_on", "_due")) and v}

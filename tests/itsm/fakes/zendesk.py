@@ -30,6 +30,7 @@ class Zendesk(Desk):
         self.comments: dict[str, list[Note]] = {}
         self.actors: dict[str, str] = {}
         self.exports = 0
+        self.spoken: dict[str, list[dict[str, Any]]] = {}
 
     def settings(self) -> dict[str, Any]:
         return {"api_url": self.url}
@@ -48,7 +49,7 @@ class Zendesk(Desk):
             "type": "incident",
             "tags": ["vip"],
             "assignee_id": None,
-            "group_id": 98738,
+            "group_id": None,
             "organization_id": 509974,
             "requester_id": 20978392,
             "via": {"channel": "email"},
@@ -82,6 +83,32 @@ class Zendesk(Desk):
 
     def notes(self, external_id: str) -> list[Note]:
         return self.comments.get(external_id, [])
+
+    places: ClassVar = {"group": "98738", "labels": ["vpn", "outage"], "field:27648": "network"}
+    places_later: ClassVar = {"group": "98739", "field:27648": "mail"}
+    article = "360001234567"
+
+    def placed(self, external_id: str) -> dict[str, Any]:
+        ticket = self.tickets[external_id]
+        own = {str(item["id"]): item["value"] for item in ticket["custom_fields"]}
+        tags = [tag for tag in ticket["tags"] if tag in self.places["labels"]]
+        return {"group": str(ticket["group_id"]), "labels": tags, "field:27648": own["27648"]}
+
+    def person_places(self, external_id: str) -> None:
+        ticket = self.tickets[external_id]
+        ticket |= {"group_id": 1, "custom_fields": [{"id": 27648, "value": "hardware"}]}
+
+    def article_settings(self) -> dict[str, Any]:
+        return {"article_links": True, "article_hosts": ["help.example.org"]}
+
+    def attach(self, external_id: str, article: str, *, by: str) -> None:
+        own = by == self.own_user
+        author = int(self.own_user) if own else 235323
+        address = f"https://help.example.org/hc/en-us/articles/{article}-Account-locked"
+        said = f'<p>See <a href="{address}">this</a> or https://evil.example/hc/en-us/articles/1.</p>'
+        self.spoken.setdefault(external_id, []).insert(0, {"author_id": author, "html_body": said, "public": True})
+        asker = "https://help.example.org/hc/en-us/articles/999 did not help"
+        self.spoken[external_id].insert(0, {"author_id": 20978392, "html_body": asker, "public": True})
 
     def webhook(self, external_id: str, *, secret: str | None = None) -> tuple[dict[str, str], bytes]:
         ticket = self.tickets[external_id]
@@ -123,6 +150,10 @@ class Zendesk(Desk):
         if asked.path == "/api/v2/incremental/tickets/cursor.json":
             return self._export(asked)
         external_id = asked.path.removeprefix("/api/v2/tickets/").removesuffix(".json")
+        if external_id.endswith("/comments"):
+            agents = [{"id": number, "role": "agent"} for number in (235323, int(self.own_user))]
+            said = self.spoken.get(external_id.removesuffix("/comments"), [])
+            return Told(200, {"comments": said, "users": [*agents, _ada()] if "include" in asked.query else []})
         if external_id not in self.tickets:
             return Told(404, {"error": "RecordNotFound", "description": "Not found"})
         ticket = self.tickets[external_id]
@@ -136,8 +167,11 @@ class Zendesk(Desk):
             return Told(422, {"error": "RecordInvalid", "description": "Status: closed prevents ticket update"})
         if change.pop("safe_update", False) and change.pop("updated_stamp") != ticket["updated_at"]:
             return Told(409, {"error": "UpdateConflict"})
-        comment = change.pop("comment")
-        self.comments.setdefault(external_id, []).append(Note(comment["body"], comment.get("public", True)))
+        if comment := change.pop("comment", None):
+            self.comments.setdefault(external_id, []).append(Note(comment["body"], comment.get("public", True)))
+        if own := change.pop("custom_fields", None):
+            values = {item["id"]: item["value"] for item in [*ticket["custom_fields"], *own]}
+            ticket["custom_fields"] = [{"id": number, "value": value} for number, value in values.items()]
         ticket |= {**change, "updated_at": _stamp(datetime.now(UTC))}
         self.actors[external_id] = self.own_user
         return Told(200, {"ticket": ticket, "audit": {}})
