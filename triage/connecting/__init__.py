@@ -4,6 +4,7 @@ from triage.connecting.live import AT_ONCE, BytesAway, Replayed, apply_left, go_
 from triage.connecting.making import ConnectRefused
 from triage.connecting.mapping import Unmapped, map_value, unmap, unmapped
 from triage.connecting.reading import (
+    RAW_BYTES,
     Reading,
     Understood,
     Would,
@@ -17,6 +18,7 @@ from triage.connecting.vendors import VENDORS, Setting, Vendor, vendor_of
 
 __all__ = [
     "AT_ONCE",
+    "RAW_BYTES",
     "VENDORS",
     "BytesAway",
     "ConnectRefused",
