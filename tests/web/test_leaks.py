@@ -11,13 +11,13 @@ from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
 from triage import review, tokens
-from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, Ticket
+from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, SavedFilter, Ticket
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "panel", "set-password", "sign-in", "sign-in-link", "sign-out"}
-OWN = ("notifications-seen", "me-mail", "token-issue")  # POST only, of one's own
-LISTS = {"queue", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
+OWN = ("notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
+LISTS = {"queue", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
 
 def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -30,6 +30,8 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
     tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
     token = tokens.of(scene.agent)[0]
     return {
+        "queue-alike": {"pk": scene.tickets[0].pk},
+        "queue-change-saved": {"pk": SavedFilter.objects.create(person=scene.agent, name="Bea Meyer", query={}).pk},
         "ticket": ticket,
         "ticket-hold": ticket,
         "ticket-release": ticket,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from triage import review
-from triage.models import Mode
+from triage.models import Mode, Ticket
 from triage.queries import live, narrowing
 from triage.queries import queue as reads
 from triage.queries.alike import listed
@@ -77,6 +77,7 @@ def changes(request: DeskRequest) -> HttpResponse:
 @signed_in
 def alike(request: DeskRequest, pk: int) -> HttpResponse:
     """The tickets that a row stands for, each with what is its own."""
+    get_object_or_404(Ticket.objects.visible_to(request.user).only("pk"), pk=pk)
     several = listed(request.user, [pk], at=now())
     if not several.members:
         return HttpResponse(_("None of them waits any more."))

@@ -6,13 +6,13 @@
   const typing = (el) => el.matches("textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=button], [type=submit])");
   const busy = () => document.querySelector("dialog[open], [popover]:popover-open");
   const picked = new Set();
-  const count = document.getElementById("picked-count");
-  const bar = document.getElementById("pick");
   let last = null;
   let stamp = "";
   let focused = "";
 
   function tell() {
+    const count = document.getElementById("picked-count");
+    const bar = document.getElementById("pick");
     const number = all("[data-pick]:checked").length;
     if (count) count.textContent = number ? count.dataset.some.replace("#", number) : count.dataset.none;
     if (bar) { bar.hidden = !number; document.body.classList.toggle("picking", number > 0); }
