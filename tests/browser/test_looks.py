@@ -32,6 +32,12 @@ def _pages(scene: Scene) -> dict[str, str]:
         "articles": "/articles/",
         "log": "/audit/",
         "notifications": "/notifications/",
+        "sources": "/sources/",
+        "source-new": "/sources/new/",
+        "source": "/sources/nordwind-snow/",
+        "source-connect": "/sources/nordwind-snow/connect/",
+        "source-test": "/sources/nordwind-snow/test/",
+        "deliveries": "/sources/nordwind-snow/deliveries/",
         "me": "/me/",
     }
 

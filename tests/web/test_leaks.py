@@ -1,5 +1,6 @@
 """Nobody sees or touches what belongs to another customer: every address is tried, and a new one must be added here."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from triage.web.urls import urlpatterns
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "panel", "set-password", "sign-in", "sign-in-link", "sign-out"}
 OWN = ("notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
-LISTS = {"queue", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
+LISTS = {"queue", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
 
 
 def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -29,6 +30,9 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
     said = factories.review(scene.tickets[4], scene.agent)
     tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
     token = tokens.of(scene.agent)[0]
+    snow = {"slug": scene.tickets[0].source.slug}
+    parts = ("", "-connect", "-test", "-live", "-change", "-access", "-assurance", "-secret", "-retire", "-map")
+    message = {**snow, "uuid": uuid.uuid4()}
     return {
         "queue-alike": {"pk": scene.tickets[0].pk},
         "queue-change-saved": {"pk": SavedFilter.objects.create(person=scene.agent, name="Bea Meyer", query={}).pk},
@@ -59,6 +63,12 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "runbook-circuit": {"slug": "nordwind", "key": "unlock_account"},
         "article": {"pk": own.pk},
         "token-revoke": {"pk": token.pk},
+        **{f"source{part}": snow for part in parts},
+        "source-unmap": {**snow, "pk": 1},
+        "deliveries": snow,
+        "deliveries-replay": snow,
+        "delivery": message,
+        "delivery-replay": message,
     }
 
 
