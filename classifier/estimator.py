@@ -50,10 +50,7 @@ class Ranking:
         Its probability times that of being in scope where OUTSIDE of all tickets are not. 0 where evidence is
         insufficient.
         """
-        if not self.matches or not self.evidence.sufficient:
-            return 0.0
-        inside, outside = self.evidence.in_scope * (1 - OUTSIDE), (1 - self.evidence.in_scope) * OUTSIDE
-        return round(self.matches[0].probability * inside / (inside + outside), 6)
+        return _gate_score(self.matches[0].probability, self.evidence) if self.matches else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The ranking as JSON values."""
@@ -63,6 +60,13 @@ class Ranking:
             "line": self.line,
             "score": self.score,
         }
+
+
+def _gate_score(probability: float, evidence: Evidence) -> float:
+    if not evidence.sufficient:
+        return 0.0
+    inside, outside = evidence.in_scope * (1 - OUTSIDE), (1 - evidence.in_scope) * OUTSIDE
+    return round(probability * inside / (inside + outside), 6)
 
 
 class OutOfFold(NamedTuple):
@@ -78,7 +82,8 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     `folds` (at least 2; more are slower and a little better calibrated), `jobs` (1 or 2 threads; never changes the
     result). None for a family means its defaults. `families` ("both", "linear" or "fasttext"): whose scores make the
     probabilities; of "both" one has none where the other alone does better. Learned: `classes_`, `linear_`,
-    `fasttext_`, `weights_`, `rule_`, `report_` (measured out of fold) and, until it is stored, `out_of_fold_`.
+    `fasttext_`, `weights_`, `rule_`, `report_` (measured out of fold) and, until it is stored, `out_of_fold_` with
+    `out_of_fold_scores_` (n,), the scores of its rows.
     """
 
     def __init__(
@@ -145,6 +150,7 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             outside=self.pipeline_.lines(out_of_scope),
             languages=languages_of(lines, seed=self.seed),
         )
+        self.out_of_fold_scores_ = self._scores_unseen(regular, [lines[row] for row in predicted.tolist()])
         return self
 
     def predict_proba(self, documents: Sequence[Document]) -> Scores:
@@ -203,6 +209,20 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         linear, bayes = self.linear_.decisions(lines)
         counts = count(lines, self.linear_.features_.words)
         return scored(linear, bayes, self.fasttext_.decision_function(lines), counts=counts, weights=self.weights_)
+
+    def _scores_unseen(self, unseen: Sequence[Unseen], lines: Sequence[str]) -> NDArray[np.float64]:
+        """The scores (n,) of rows by models that did not see them, in the order of their lines."""
+        found: list[float] = []
+        for rows in (scored_unseen(one, self.weights_) for one in unseen):
+            numbers = np.column_stack([rows.counts.tokens, rows.counts.words, rows.counts.known]).tolist()
+            parts = (rows.probabilities.max(axis=1), self.rule_.in_scope(rows.signals), rows.agreement)
+            for (tokens, words, known), *plain in zip(numbers, *(part.tolist() for part in parts), strict=True):
+                probability, in_scope, agreement = plain
+                evidence = self.rule_.judge(
+                    lines[len(found)], tokens=tokens, words=words, known=known, in_scope=in_scope, agreement=agreement
+                )
+                found.append(_gate_score(probability, evidence))
+        return np.asarray(found, dtype=np.float64)
 
     def _learn_rule(
         self,

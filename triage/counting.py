@@ -37,6 +37,9 @@ AT_ONCE = 20_000
 """Changed tickets that one pass looks at; more than that are counted by the passes that follow."""
 
 LONGEST = 24
+DAYS = 100
+"""So many days, more than any page shows, are counted anew in their turn."""
+
 MONTH = timedelta(days=30)
 OUTCOMES = ("by_itself", "on_word", "by_person", "waiting", "under_way", "observed", "withdrawn")
 COLUMNS = (*OUTCOMES, "in_time", "too_late")
@@ -51,6 +54,7 @@ def keep(*, at: datetime) -> bool:
     if slow:
         _articles(at=at)
         _certificates()
+        _again(at=at)
     return hours or slow
 
 
@@ -93,6 +97,15 @@ def _hours(*, at: datetime) -> bool:
         _count(begins=begins, ends=ends)
     Job.objects.filter(pk=job.pk).update(settings={"until": until.isoformat()})
     return cut is not None and until < at
+
+
+def _again(*, at: datetime) -> None:
+    """Count one more of the last days anew, each in its turn: what was deleted has left no sign of a change."""
+    job = Job.objects.get(name=SLOW)
+    back = int(job.settings.get("back", 0))
+    begins = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=back)
+    _count(begins=begins, ends=begins + LONGEST * HOUR)
+    Job.objects.filter(pk=job.pk).update(settings={"back": (back + 1) % DAYS})
 
 
 def _spans(hours: Sequence[datetime]) -> Iterable[tuple[datetime, datetime]]:

@@ -1,21 +1,26 @@
-"""The overview's figures."""
+"""The control room's figures."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from tests import factories
 from tests.factories import NOW
-from triage.models import Article, Customer, Person
-from triage.queries import articles, overview
+from triage import counting
+from triage.models import CertificateCount, Customer, Person
+from triage.queries import certificates, outcomes, overview, storms
 
 pytestmark = pytest.mark.django_db
+LATER = NOW + timedelta(minutes=1)
 
 
 @pytest.fixture
 def customer() -> Customer:
-    """A customer with a target."""
-    return factories.customer()
+    """A customer whose runs save a quarter of an hour each."""
+    return factories.customer(minutes_a_ticket=15)
 
 
 @pytest.fixture
@@ -24,45 +29,66 @@ def person(customer: Customer) -> Person:
     return factories.member(customer)
 
 
-def test_outcomes_say_how_each_ticket_came_where_it_stands(customer: Customer, person: Person) -> None:
-    target = factories.target(customer)
-    source = factories.source(customer=customer)
-    alone, ordered, said = (factories.ticket(source=source, status="resolved") for _ in range(3))
-    leading = factories.run(alone, target, status="succeeded")
-    factories.run(ordered, target, status="succeeded", ordered_by=person)
-    factories.review(said, person)
-    factories.ticket(source=source, status="resolved", linked_run=leading)
-    for status in ("needs_review", "waiting_approval", "running", "observed", "withdrawn"):
-        factories.ticket(source=source, status=status)
-    factories.ticket(status="resolved")
-    factories.ticket(source=source, received_at=NOW - timedelta(days=8))
-    found = overview.outcomes(person, at=NOW + timedelta(minutes=1), days=7)
-    assert {outcome.title: outcome.count for outcome in found} == {
-        "Resolved by itself": 2,
-        "Run on a person's word": 1,
-        "Answered by a person": 1,
-        "Waits for a person": 2,
-        "Under way": 1,
-        "Observed": 1,
-        "Withdrawn": 1,
-    }
-    assert sum(outcome.share for outcome in found) == pytest.approx(1)
+def test_a_range_adds_up_by_outcome_and_by_step(customer: Customer, person: Person) -> None:
+    source, target = factories.source(customer=customer), factories.target(customer)
+    for hours in (0, 1, 30, 24 * 8):
+        at = NOW - timedelta(hours=hours)
+        ticket = factories.ticket(source=source, status="resolved", received_at=at, changed_at=at)
+        factories.run(ticket, target, status="succeeded")
+    factories.ticket(source=source, status="needs_review")
+    factories.ticket(status="needs_review")  # another customer's
+    counting.keep(at=LATER)
+    found = {key: outcomes.span(person, customer=None, key=key, at=LATER) for key in outcomes.RANGES}
+    assert {key: span.total for key, span in found.items()} == {"24h": 3, "7d": 4, "30d": 5, "90d": 5}
+    assert [len(span.steps) for span in found.values()] == [24, 7, 30, 90]
+    assert found["24h"].by_itself == pytest.approx(2 / 3)
+    assert found["30d"].saved_hours == 1.0
+    assert sum(one.share for one in found["7d"].outcomes) == pytest.approx(1)
 
 
-def test_agreement_counts_standing_verdicts_that_name_the_first_article(customer: Customer, person: Person) -> None:
+def test_days_are_the_readers_own(customer: Customer, person: Person) -> None:
     source = factories.source(customer=customer)
-    for said, undone in (("KB0001", None), ("KB0002", None), ("KB0001", NOW)):
-        ticket = factories.ticket(source=source)
-        factories.decision(ticket, article="KB0001")
-        factories.review(ticket, person, article=said, undone_at=undone)
-    assert overview.agreement(person, at=NOW + timedelta(minutes=1), days=7) == (2, 1)
+    at = datetime(2026, 11, 19, 16, 30, tzinfo=ZoneInfo("UTC"))  # already the 20th in Tokyo
+    factories.ticket(source=source, status="observed", received_at=at, changed_at=at)
+    counting.keep(at=LATER)
+    with timezone.override(ZoneInfo("Asia/Tokyo")):
+        steps = outcomes.span(person, customer=None, key="7d", at=LATER).steps
+    assert [step.begins.day for step in steps if sum(step.counts)] == [20]
+
+
+def test_a_day_on_which_the_clocks_change_is_one_day(customer: Customer, person: Person) -> None:
+    with timezone.override(ZoneInfo("Europe/Berlin")):
+        span = outcomes.span(person, customer=None, key="30d", at=NOW)
+    assert [step.begins.hour for step in span.steps] == [0] * 30
+    assert len({step.begins.date() for step in span.steps}) == 30
+
+
+def test_ages_of_what_waits_are_exact(customer: Customer, person: Person) -> None:
+    source = factories.source(customer=customer)
+    received = [NOW - timedelta(minutes=minutes) for minutes in range(0, 400, 10)]
+    for at in received:
+        factories.ticket(source=source, status="needs_review", received_at=at, changed_at=at, due_at=at)
+    factories.ticket(source=source, status="resolved", received_at=NOW - timedelta(days=3))
+    factories.ticket(status="needs_review", received_at=NOW - timedelta(days=3))
+    counting.keep(at=LATER)
+    found = outcomes.waiting(person, customer=None, at=LATER)
+    assert (found.count, found.overdue) == (40, 40)
+    ranked = sorted(received)
+    assert (found.oldest, found.median, found.p95) == (ranked[0], ranked[19], ranked[1])
+
+
+def test_nothing_waits_and_nothing_was_counted(person: Person) -> None:
+    found = outcomes.waiting(person, customer=None, at=NOW)
+    assert (found.count, found.median, found.oldest) == (0, None, None)
+    assert counting.counted_at() is None
+    assert outcomes.span(person, customer=None, key="7d", at=NOW).by_itself is None
 
 
 @pytest.mark.parametrize(
     ("values", "state", "valid"),
     [
         ({}, "valid", True),
-        ({"expires_at": NOW + timedelta(days=10)}, "expires soon", True),
+        ({"expires_at": NOW + timedelta(days=10)}, "soon", True),
         ({"issued_at": NOW - timedelta(days=9), "expires_at": NOW}, "expired", False),
         ({"revoked_at": NOW}, "revoked", False),
     ],
@@ -71,54 +97,63 @@ def test_a_certificate_says_how_it_stands(
     customer: Customer, person: Person, values: dict[str, object], state: str, valid: bool
 ) -> None:
     factories.certificate(factories.release(customer, status="in_force"), **values)
-    card = overview.certificates(person, at=NOW)[0]
+    card = certificates.cards(person, customer=None, at=NOW)[0]
     assert (card.state, card.valid) == (state, valid)
 
 
 def test_a_certificate_of_a_retired_release_is_not_valid(customer: Customer, person: Person) -> None:
     factories.certificate(factories.release(customer, status="retired"))
-    assert not overview.certificates(person, at=NOW)[0].valid
+    assert not certificates.cards(person, customer=None, at=NOW)[0].valid
 
 
-class TestArticles:
-    """Which article stands for a label."""
+def test_the_share_of_wrong_runs_has_its_exact_interval(customer: Customer, person: Person) -> None:
+    made = factories.certificate(factories.release(customer, status="in_force"))
+    CertificateCount.objects.create(certificate=made, verified=40, wrong=2)
+    card = certificates.cards(person, customer=None, at=NOW)[0]
+    assert card.wrong == 0.05
+    assert card.interval == pytest.approx((0.006114, 0.169197), abs=1e-6)  # Clopper and Pearson, any table
 
-    def _article(self, key: str, **values: object) -> Article:
-        return factories.article(key=key, translation_group="VPN", title=key, **values)
 
-    def test_a_customers_own_replaces_the_shared_one(self, customer: Customer) -> None:
-        self._article("shared", runbook="unlock_account")
-        own = self._article("own", customer=customer)
-        other = factories.customer()
-        shown = articles.best(customer, "VPN")
-        assert shown
-        assert (shown.article, shown.runbook) == (own, None)
-        theirs = articles.best(other, "VPN")
-        assert theirs
-        assert theirs.article.key == "shared"
-        assert theirs.runbook
-        assert articles.by_label([(customer.pk, "VPN"), (other.pk, "VPN")])[customer.pk, "VPN"].article == own
+class TestStorms:
+    """Many equal alerts at once."""
 
-    def test_the_wanted_language_goes_before_english(self, customer: Customer) -> None:
-        self._article("vpn-en", language="en", runbook="unlock_account")
-        self._article("vpn-ja", language="ja")
-        shown = articles.best(customer, "VPN", "ja-JP")
-        assert shown
-        assert (shown.article.key, shown.languages) == ("vpn-ja", ("en", "ja"))
-        assert shown.runbook
-        english = articles.best(customer, "VPN", "fr")
-        assert english
-        assert english.article.key == "vpn-en"
+    def _alerts(self, customer: Customer, count: int, **values: object) -> list[object]:
+        source = factories.source(customer=customer)
+        given = {"source": source, "actor": "machine", "subject": "Disk full on web-1", **values}
+        return [factories.ticket(**given) for _ in range(count)]
 
-    def test_versions_that_name_different_runbooks_lead_to_none(self, customer: Customer) -> None:
-        self._article("vpn-en", runbook="unlock_account")
-        self._article("vpn-de", language="de", runbook="add_to_group")
-        shown = articles.best(customer, "VPN")
-        assert shown
-        assert shown.runbook is None
+    def test_who_and_how_many_and_which_run(self, customer: Customer, person: Person) -> None:
+        first = self._alerts(customer, 1)[0]
+        run = factories.run(first, factories.target(customer))
+        self._alerts(customer, storms.FEWEST - 1, linked_run=run)
+        (found,) = storms.going_on(person, customer=None, at=LATER)
+        assert (found.first, found.alerts, found.linked, found.run) == (first, storms.FEWEST, storms.FEWEST - 1, run)
+        stranger = factories.member(factories.customer())
+        assert storms.going_on(stranger, customer=None, at=LATER) == []
+        assert storms.going_on(person, customer=None, at=NOW + 2 * storms.WINDOW) == []
 
-    def test_a_retired_article_is_shown_for_old_decisions_and_offered_no_more(self, customer: Customer) -> None:
-        self._article("gone", retired_at=NOW)
-        assert articles.best(customer, "VPN") is None
-        assert articles.search(customer, "gone") == []
-        assert articles.by_label([(customer.pk, "VPN")])[customer.pk, "VPN"].article.key == "gone"
+    def test_a_few_are_none_and_people_are_none(self, customer: Customer, person: Person) -> None:
+        self._alerts(customer, storms.FEWEST - 1)
+        self._alerts(customer, storms.FEWEST, actor="person", subject="Wifi is down")
+        assert storms.going_on(person, customer=None, at=LATER) == []
+
+    def test_a_storm_under_a_blind_check_does_not_tell_its_run(self, customer: Customer, person: Person) -> None:
+        first = self._alerts(customer, 1)[0]
+        factories.draw(first, "verify", 0.05)
+        run = factories.run(first, factories.target(customer))
+        self._alerts(customer, storms.FEWEST, linked_run=run)
+        (found,) = storms.going_on(person, customer=None, at=LATER)
+        assert (found.run, found.linked) == (None, 0)
+
+
+def test_switches_of_many_customers_take_as_many_queries_as_those_of_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    person = factories.member(factories.customer())
+    for wanted in (1, 8):
+        for _ in range(wanted - 1):
+            factories.Membership.objects.create(person=person, customer=factories.customer(), role="agent")
+        with django_assert_num_queries(5):
+            cards = overview.customers(person, at=NOW)
+        assert len(cards) == wanted
+        assert all(card.can_stop and not card.can_start for card in cards)

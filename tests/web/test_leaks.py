@@ -18,7 +18,7 @@ from triage.web.urls import urlpatterns
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "panel", "set-password", "sign-in", "sign-in-link", "sign-out"}
 OWN = ("notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
-LISTS = {"queue", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "notifications", "me"}
+LISTS = {"queue", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "certificates", "models", "notifications", "me"}
 
 
 def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -30,6 +30,8 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
     said = factories.review(scene.tickets[4], scene.agent)
     tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
     token = tokens.of(scene.agent)[0]
+    proof = factories.certificate(factories.release(scene.nordwind, version="nordwind-1"))
+    model = {"slug": "nordwind", "version": "nordwind-1"}
     snow = {"slug": scene.tickets[0].source.slug}
     parts = ("", "-connect", "-test", "-live", "-change", "-access", "-assurance", "-secret", "-retire", "-map")
     message = {**snow, "uuid": uuid.uuid4()}
@@ -62,6 +64,13 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "runbook-switch": {"slug": "nordwind", "key": "unlock_account"},
         "runbook-circuit": {"slug": "nordwind", "key": "unlock_account"},
         "article": {"pk": own.pk},
+        "certificate": {"uuid": proof.uuid},
+        "certificate-curve": {"slug": "nordwind", "key": "unlock_account"},
+        "model": model,
+        "model-compare": model,
+        "model-promote": model,
+        "model-roll-back": model,
+        "model-train": {"slug": "nordwind"},
         "token-revoke": {"pk": token.pk},
         **{f"source{part}": snow for part in parts},
         "source-unmap": {**snow, "pk": 1},

@@ -1,47 +1,109 @@
 """Long work that somebody asked for by a Job row: one holder at a time, under a lease that a killed worker loses."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from triage import lifecycle
 from triage.lake.errors import LakeError
+from triage.learning.differing import compare
 from triage.learning.labelled import TrainingRefused
 from triage.learning.publish import PublishRefused, publish
 from triage.learning.train import train
-from triage.models import Job
+from triage.models import Customer, Job, Person, Release
+from triage.serving import NoModel
 
 LEASE = timedelta(hours=2)
 """Longer than the longest training; a job whose holder was lost is taken up afterwards."""
+
+TRAIN, COMPARE = "train", "compare"
+Progress: TypeAlias = Callable[[str], object]
+
+
+class JobRefused(Exception):
+    """The work is not begun; the message says why."""
+
+
+def ask_training(*, customer: Customer, person: Person, at: datetime) -> Job:
+    """Ask for a training on the customer's labels; JobRefused while one is waiting or under way."""
+    return _ask(customer, kind=TRAIN, key="", person=person, settings={}, at=at)
+
+
+def ask_comparison(*, new: Release, old: Release, person: Person, at: datetime) -> Job:
+    """Ask which tickets `new` would answer otherwise than `old`; JobRefused where it is under way."""
+    if new.pk == old.pk or new.customer_id != old.customer_id:
+        raise JobRefused("Choose two different releases of one customer.")
+    settings = {"new": new.pk, "old": old.pk}
+    return _ask(new.customer, kind=COMPARE, key=f"-{new.pk}-{old.pk}", person=person, settings=settings, at=at)
+
+
+def _ask(customer: Customer, *, kind: str, key: str, person: Person, settings: dict[str, int], at: datetime) -> Job:
+    """One row for each kind and customer (or pair), so that whoever asks twice gets one piece of work."""
+    name = f"{kind}-{customer.pk}{key}"
+    fresh = {"status": Job.Status.WAITING, "holder": None, "leased_until": None, "progress": "", "changed_at": at}
+    given = {"kind": kind, "customer": customer, "settings": {**settings, "actor": f"person:{person.pk}"}, **fresh}
+    with transaction.atomic():
+        job, made = Job.objects.get_or_create(name=name, defaults=given)
+        ended = Job.objects.filter(pk=job.pk, status__in=[Job.Status.DONE, Job.Status.FAILED])
+        if not made and not ended.update(**given):
+            raise JobRefused("It has been asked for already: its progress is shown here.")
+        lifecycle.record(row=job, event=f"{kind} asked for", at=at, actor=f"person:{person.pk}", reason=name)
+    return job
 
 
 def run_job(job_id: int, *, at: datetime) -> bool:
     """Do what a job row asks for; False where another holds it or it is done.
 
-    Kind `train`: train the customer's labels and, with the setting `publish`, bring the candidate into force.
+    Kind `train`: train the customer's labels and, with the setting `publish`, bring the candidate into force. Kind
+    `compare`: which tickets of the last days the release `new` answers otherwise than `old`.
     """
     holder = uuid.uuid4()
     free = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
     mine = Job.objects.filter(pk=job_id, holder=holder)
-    if not Job.objects.filter(free, pk=job_id, kind="train", customer__isnull=False).update(
+    if not Job.objects.filter(free, pk=job_id, kind__in=KINDS, customer__isnull=False).update(
         status=Job.Status.LEASED, holder=holder, leased_until=at + LEASE, changed_at=at
     ):
         return False
     job = mine.select_related("customer").get()
-    assert job.customer is not None  # noqa: S101 - the filter above
+
+    def progress(words: str) -> None:
+        mine.update(progress=words[:300], changed_at=timezone.now())
+
     try:
-        release = train(
-            customer=job.customer,
-            at=at,
-            progress=lambda words: mine.update(progress=words[:300], changed_at=timezone.now()),
-        )
-        done = f"{release.version}: accuracy {release.accuracy or 0:.3f} on rows that it had not seen"
-        if job.settings.get("publish"):
-            publish(release=release, actor=str(job.settings.get("actor", "system:learning")), at=timezone.now())
-            done += ", in force"
-    except (TrainingRefused, PublishRefused, LakeError) as refused:
+        done = KINDS[job.kind](job, progress, at)
+    except (TrainingRefused, PublishRefused, JobRefused, NoModel, LakeError) as refused:
         mine.update(status=Job.Status.FAILED, progress=str(refused)[:300], changed_at=timezone.now())
     else:
-        mine.update(status=Job.Status.DONE, progress=done, changed_at=timezone.now())
+        mine.update(status=Job.Status.DONE, progress=done[:300], changed_at=timezone.now())
     return True
+
+
+def _train(job: Job, progress: Progress, at: datetime) -> str:
+    assert job.customer is not None  # noqa: S101 - the filter in run_job
+    release = train(customer=job.customer, at=at, progress=progress)
+    done = f"{release.version}: accuracy {release.accuracy or 0:.3f} on rows that it had not seen"
+    if job.settings.get("publish"):
+        publish(release=release, actor=str(job.settings.get("actor", "system:learning")), at=timezone.now())
+        done += ", in force"
+    return done
+
+
+def _compare(job: Job, progress: Progress, at: datetime) -> str:
+    found = (
+        Release.objects.filter(customer=job.customer)
+        .select_related("customer")
+        .in_bulk([job.settings["new"], job.settings["old"]])
+    )
+    if len(found) < 2:
+        raise JobRefused("One of the releases is gone.")
+    progress("both models answer the tickets of the last days")
+    made = compare(new=found[job.settings["new"]], old=found[job.settings["old"]], at=at)
+    return f"{made.differing} of {made.tickets} tickets would be answered otherwise"
+
+
+KINDS: dict[str, Callable[[Job, Progress, datetime], str]] = {TRAIN: _train, COMPARE: _compare}

@@ -42,11 +42,16 @@ def publish(*, release: Release, actor: str, at: datetime, force: bool = False) 
     _replace(old, release, at=at, actor=actor, reason=reason)
 
 
-def rollback(*, customer: Customer, actor: str, at: datetime) -> Release:
-    """Return to the release that was in force before; it comes with the certificates that it earned."""
+def rollback(*, customer: Customer, actor: str, at: datetime, leaving: Release | None = None) -> Release:
+    """Return to the release that was in force before; it comes with the certificates that it earned.
+
+    `leaving`: the release that whoever asks believes to be in force; where another one is, nothing happens.
+    """
     old = Release.objects.of(customer).filter(status=Release.Status.IN_FORCE).first()
     if old is None:
         raise RollbackRefused(f"No release of {customer.name} is in force, so there is none to go back from.")
+    if leaving is not None and leaving.pk != old.pk:
+        raise RollbackRefused(f"Release {leaving.version} is no longer in force; {old.version} is. Look again.")
     # a release that was rolled back lost its time of coming into force, so going back twice goes further back
     before = Release.objects.of(customer).filter(status=Release.Status.RETIRED, in_force_at__isnull=False)
     earlier: Release | None = before.order_by("-in_force_at").select_related("customer").first()
@@ -73,22 +78,22 @@ def _opens(release: Release) -> None:
         raise PublishRefused(f"Release {release.version} does not answer as when it was made: {error}") from error
 
 
-def _paired(release: Release, old: Release) -> Paired:
+def paired(new: Release, old: Release) -> Paired:
     """Both on the same rows: as measured when the candidate was trained, else where their held-out rows meet."""
-    beside: dict[str, Any] = release.measures.get("in_force") or {}
+    beside: dict[str, Any] = new.measures.get("in_force") or {}
     theirs = beside if beside.get("version") == old.version else old.measures.get("held_out") or {}
-    mine = release.measures.get("held_out") or {}
+    mine = new.measures.get("held_out") or {}
     return Paired.of(Outcomes.from_dict(mine), Outcomes.from_dict(theirs))
 
 
 def _worse(release: Release, old: Release) -> str:
-    paired = _paired(release, old)
-    if not paired.rows:
+    both = paired(release, old)
+    if not both.rows:
         return (
             f"There is no row that neither {release.version} nor {old.version} was trained on, so they cannot be "
             "compared. Train anew with more labels."
         )
-    return paired.worse
+    return both.worse
 
 
 def _below(release: Release) -> str:
@@ -97,7 +102,7 @@ def _below(release: Release) -> str:
 
 
 def _figures(release: Release, old: Release | None) -> str:
-    return f"Not worse: {_paired(release, old).figures}." if old else "The first release."
+    return f"Not worse: {paired(release, old).figures}." if old else "The first release."
 
 
 def _replace(old: Release | None, new: Release, *, at: datetime, actor: str, reason: str, back: bool = False) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from classifier import artifact
 from classifier.estimator import ArticleClassifier
 from classifier.fasttext_model import FastTextError
@@ -18,6 +20,7 @@ from triage.lake.errors import LakeError
 from triage.learning import seen
 from triage.learning.comparing import Outcomes
 from triage.learning.labelled import Labelled, Labels, Split, TrainingRefused, key_of, labels_of, split
+from triage.learning.tuned import tuning_of
 from triage.learning.unlabelled import Unlabelled, unlabelled_of
 from triage.models import Customer, Release
 from triage.serving import NoModel
@@ -75,8 +78,10 @@ def train(
     # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
     known = [*documents, *outside, *(others.documents if model.report_["pretrained"] else ())]
     _store(release, model, golden=_golden(parts, outside), documents=known)
-    release.save(force_insert=True)
-    lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
+    with transaction.atomic():
+        release.save(force_insert=True)
+        tuning_of(release, model, labels=[label for _, label in parts.train]).save()
+        lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
     return release
 
 

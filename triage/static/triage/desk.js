@@ -11,6 +11,7 @@
   let prefix = "";
   let selected = 0;
   let wanted = false;
+  let unfolded = [];
 
   function items() { return all("[data-list] [data-item]").filter(usable); }
 
@@ -118,11 +119,14 @@
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.matches("[data-live]")) selected = items().indexOf(document.activeElement);
+    unfolded = all("details[open][id]", event.target).map((el) => el.id);
     // a late answer must not take away the article that was just chosen
     if (event.target.id === "results" && event.target.contains(document.activeElement)) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id === "confirm" && !event.target.open) event.target.showModal();
+    // what somebody unfolded stays so when the part around it is drawn anew
+    unfolded.forEach((id) => { const el = document.getElementById(id); if (el) el.open = true; });
     const list = event.target.matches("[data-live]") && selected >= 0 ? items() : [];
     // the ticket under the cursor was decided by somebody else: its place keeps the cursor
     if (list.length && !list.includes(document.activeElement)) list[Math.min(selected, list.length - 1)].focus();

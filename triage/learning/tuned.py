@@ -1,0 +1,36 @@
+"""What is kept of a training for the pages: how rows were answered by models that had not seen them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from classifier.estimator import ArticleClassifier
+from triage.models import Release, Tuning
+
+MOST_ROWS = 20_000
+PLACES = 4
+
+
+def tuning_of(release: Release, model: ArticleClassifier, *, labels: Sequence[str]) -> Tuning:
+    """The out-of-fold answers of a model that was just fitted, not saved yet; `labels` are those of its training rows.
+
+    These rows were trained on, so no certificate can ever be issued on them. Of very many, some evenly spaced.
+    """
+    numbers, probabilities = model.out_of_fold_
+    best, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    rows: dict[str, list[list[float]]] = {}
+    for place in range(0, len(numbers), -(-len(numbers) // MOST_ROWS)):
+        predicted = str(model.classes_[best[place]])
+        score, probability = model.out_of_fold_scores_[place], top[place]
+        right = predicted == labels[numbers[place]]
+        rows.setdefault(predicted, []).append(
+            [round(float(score), PLACES), round(float(probability), PLACES), int(right)]
+        )
+    return Tuning(release=release, rows=rows, labels=dict(Counter(labels)), report=_plain(model.report_))
+
+
+def _plain(report: dict[str, Any]) -> dict[str, Any]:
+    """Values as JSON takes them."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in report.items()}
