@@ -124,6 +124,7 @@ def test_the_pre_check_is_asked_on_demand_and_changes_nothing_but_the_log(scene:
     path = reverse("approval-rehearse", args=[scene.waiting.approvals.get().uuid])
     said = client_of(scene.approver).post(path, headers={"HX-Request": "true"}).content.decode()
     assert "found nothing against it" in said
+    assert "cannot be tried without doing them" in said
     assert "<html" not in said
     assert AuditEvent.objects.filter(event="rehearsed", actor=f"person:{scene.approver.pk}").count() == 1
     assert scene.waiting.approvals.get().status == "asked"

@@ -50,21 +50,21 @@ def approval(request: DeskRequest, uuid: UUID) -> HttpResponse:
 @require_POST
 @signed_in
 def rehearse(request: DeskRequest, uuid: UUID) -> HttpResponse:
-    """What the pre-check says of it now, on the real target, which nothing changes: on demand, for who may answer."""
+    """What the pre-check says now and what the action would do, changing nothing: on demand, for who may answer."""
     row = _found(request, uuid)
     check_can_answer(request.user, row)
     try:
         _check_has_read(request, row)
-        rehearsed = _rehearsed(request, row)
+        rehearsed, foreseen = _rehearsed(request, row)
     except ApprovalRefused as error:
-        rehearsed = rehearsal.Rehearsed(passed=False, message=str(error))
-    context = {**_context(request, row), "rehearsed": rehearsed}
+        rehearsed, foreseen = rehearsal.Rehearsed(passed=False, message=str(error)), None
+    context = {**_context(request, row), "rehearsed": rehearsed, "foreseen": foreseen}
     if request.htmx:
         return part(request, "triage/approval_rehearsed.html", context)
     return show(request, "triage/approval.html", context)
 
 
-def _rehearsed(request: DeskRequest, row: Approval) -> rehearsal.Rehearsed:
+def _rehearsed(request: DeskRequest, row: Approval) -> tuple[rehearsal.Rehearsed, rehearsal.Foreseen | None]:
     runbook, at = RUNBOOKS.get(row.runbook), now()
     stale = still_bound(row, at=at)
     if row.status != Approval.Status.ASKED or stale or runbook is None:
@@ -73,7 +73,11 @@ def _rehearsed(request: DeskRequest, row: Approval) -> rehearsal.Rehearsed:
     if target is None:
         raise ApprovalRefused("No target is set up for it.")
     lifecycle.record(row=row, event="rehearsed", at=at, actor=f"person:{request.user.pk}", reason=row.runbook)
-    return rehearsal.pre_check(runbook, parameters=row.parameters, target=settings_of(target))
+    settings = settings_of(target)
+    checked = rehearsal.pre_check(runbook, parameters=row.parameters, target=settings)
+    if not checked.passed:
+        return checked, None
+    return checked, rehearsal.action(runbook, parameters=row.parameters, target=settings)
 
 
 def _context(request: DeskRequest, row: Approval) -> dict[str, object]:
