@@ -12,7 +12,7 @@ from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
 from triage import review, tokens
-from triage.models import AuditEvent, Customer, Label, Notification, Review, Run, SavedFilter, Ticket
+from triage.models import ArticleFeed, AuditEvent, Customer, Label, Notification, Review, Run, SavedFilter, Ticket
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
@@ -27,6 +27,7 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
     approval = {"uuid": scene.waiting.approvals.get().uuid}
     run = {"uuid": scene.lost.uuid}
     own = factories.article(customer=scene.nordwind, key="NW1", title="Nordwind only", translation_group="NW1")
+    feed = ArticleFeed.objects.create(slug="nw", kind="zendesk", name="Nordwind's", customer=scene.nordwind)
     said = factories.review(scene.tickets[4], scene.agent)
     tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
     token = tokens.of(scene.agent)[0]
@@ -64,6 +65,8 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "runbook-switch": {"slug": "nordwind", "key": "unlock_account"},
         "runbook-circuit": {"slug": "nordwind", "key": "unlock_account"},
         "article": {"pk": own.pk},
+        "feed-sync": {"pk": feed.pk},
+        "feed-retire": {"pk": feed.pk},
         "certificate": {"uuid": proof.uuid},
         "certificate-curve": {"slug": "nordwind", "key": "unlock_account"},
         "model": model,

@@ -31,7 +31,13 @@ def shown_to(person: Person) -> list[Shown]:
     """All of them with their counts; why one fails is for those who may do something about it."""
     live = Count("listed", filter=Q(listed__article__retired_at__isnull=True, listed__article__isnull=False))
     bad = Count("listed", filter=~Q(listed__problem=""))
-    rows = visible_to(person).select_related("customer").annotate(live=live, bad=bad).order_by("name", "pk")
+    rows = (
+        visible_to(person)
+        .defer("credentials")
+        .select_related("customer")
+        .annotate(live=live, bad=bad)
+        .order_by("name", "pk")
+    )
     found = []
     for row in rows:
         may = can_write_article(person, row.customer)

@@ -46,5 +46,7 @@ def retire(request: DeskRequest, pk: int) -> HttpResponse:
 
 
 def _feed(request: DeskRequest, pk: int) -> ArticleFeed:
-    feed: ArticleFeed = get_object_or_404(reads.visible_to(request.user).select_related("customer"), pk=pk)
+    feed: ArticleFeed = get_object_or_404(
+        reads.visible_to(request.user).defer("credentials").select_related("customer"), pk=pk
+    )
     return feed
