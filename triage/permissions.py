@@ -189,6 +189,14 @@ def can_read_log(person: Visitor) -> bool:
     return _passes(lambda: check_can_read_log(person))
 
 
+def rooms(person: Visitor) -> dict[str, bool]:
+    """Which of the pages that are not for everybody the navigation names; one query."""
+    if _provider(person):
+        return {"reads_log": True, "administers": True}
+    roles = set(Membership.objects.filter(person=person.pk).values_list("role", flat=True))
+    return {"reads_log": bool(roles & LOG_READERS), "administers": bool(roles & STARTERS)}
+
+
 def log_customers(person: Visitor) -> list[int]:
     """Customers whose log the person may read. A provider's administrator reads all and needs no list."""
     return list(
@@ -196,6 +204,61 @@ def log_customers(person: Visitor) -> list[int]:
         .values_list("customer_id", flat=True)
         .distinct()
     )
+
+
+def check_can_administer(person: Visitor, customer: Customer) -> None:
+    """Change a customer's settings and its people's roles: its administrators."""
+    _need(person, customer.pk, STARTERS, "change people and settings")
+
+
+def can_administer(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_administer` passes."""
+    return _passes(lambda: check_can_administer(person, customer))
+
+
+def check_can_administer_some(person: Visitor) -> None:
+    """See the pages about people, customers and tokens: administrators of at least one customer."""
+    if not _provider(person) and not administered(person):
+        raise PermissionDenied("People, customers and tokens are for administrators.")
+
+
+def can_administer_some(person: Visitor) -> bool:
+    """Whether `check_can_administer_some` passes."""
+    return _passes(lambda: check_can_administer_some(person))
+
+
+def check_is_provider(person: Visitor) -> None:
+    """Change what concerns every customer: the provider's administrators."""
+    if not _provider(person):
+        raise PermissionDenied("That is for the provider's administrators.")
+
+
+def is_provider(person: Visitor) -> bool:
+    """Whether `check_is_provider` passes."""
+    return _provider(person)
+
+
+def administered(person: Visitor) -> list[int]:
+    """Customers whose administrator the person is. A provider's administrator is that of all and needs no list."""
+    roles = Membership.objects.filter(person=person.pk, role__in=STARTERS)
+    return list(roles.values_list("customer_id", flat=True).distinct()) if person.is_active else []
+
+
+def check_can_govern(by: Visitor, person: Person) -> None:
+    """Switch an account off or reset it: the provider's administrators, or those of all the customers it belongs to."""
+    if _provider(by):
+        return
+    theirs = set(Membership.objects.filter(person=person.pk).values_list("customer_id", flat=True))
+    if person.is_superuser or not theirs or theirs - set(administered(by)):
+        raise PermissionDenied(
+            "This person works for others too, so only the provider's administrators change the account itself. "
+            "You can take away the roles at your customers."
+        )
+
+
+def can_govern(by: Visitor, person: Person) -> bool:
+    """Whether `check_can_govern` passes."""
+    return _passes(lambda: check_can_govern(by, person))
 
 
 def is_requester(person: Visitor, ticket: Ticket) -> bool:

@@ -44,6 +44,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "triage.web.gate.second_factor_gate",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "triage.urls"

@@ -68,11 +68,11 @@ def of(person: Person) -> "QuerySet[Token]":
     return Token.objects.filter(person=person, purpose=Token.Purpose.API, revoked_at__isnull=True).order_by("-pk")
 
 
-def revoke(token: Token, *, at: datetime) -> bool:
-    """End it; False where that was done before."""
+def revoke(token: Token, *, at: datetime, by: Person | None = None) -> bool:
+    """End it, for its owner or an administrator; False where that was done before."""
     won = Token.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=at)
     if won:
-        _record(token, "token revoked", at=at)
+        _record(token, "token revoked", at=at, by=by)
     return bool(won)
 
 
@@ -96,6 +96,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _record(token: Token, event: str, *, at: datetime) -> None:
+def _record(token: Token, event: str, *, at: datetime, by: Person | None = None) -> None:
     reason = f"{token.name}: {', '.join(token.scopes)}"
-    lifecycle.record(row=token, event=event, at=at, actor=f"person:{token.person_id}", reason=reason)
+    actor = by.pk if by else token.person_id
+    lifecycle.record(row=token, event=event, at=at, actor=f"person:{actor}", reason=reason)

@@ -6,9 +6,10 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from triage import api
 from triage.api import browse, sagemaker
 from triage.api.root import nowhere
-from triage.web import webhooks
+from triage.web import signin, webhooks
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/login/", signin.settings_door),
     path("admin/", admin.site.urls),
     # with or without the last slash: a redirect would make senders switch the hook off
     re_path(r"^webhooks/(?P<source>[-\w]{1,40})/?$", webhooks.receive, name="webhook"),

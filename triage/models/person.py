@@ -31,9 +31,9 @@ class Person(AbstractUser):
     def get_session_auth_hash(self) -> str:
         """What a session must hold to count: it changes with the password and with each end of all sessions."""
         found = super().get_session_auth_hash()
-        return (
-            salted_hmac("triage.sessions", f"{found}:{self.sessions_era}").hexdigest() if self.sessions_era else found
-        )
+        if not self.sessions_era:
+            return found
+        return salted_hmac("triage.sessions", f"{found}:{self.sessions_era}", algorithm="sha256").hexdigest()
 
 
 class TokenPurpose(models.TextChoices):

@@ -1,6 +1,6 @@
 """The log as people read it: of one ticket with its runs and approvals, and of whole customers for those allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,8 @@ PARTS = {
     "recovery": "Recovery",
     "learning": "Learning",
     "links": "One-time links",
+    "openid": "OpenID Connect",
+    "sign-in": "Sign-in",
 }
 
 
@@ -50,11 +52,16 @@ class LogFilters:
     text: str = ""
     subject: str = ""
     customer: str = ""
+    person: str = ""
+    event: str = ""
+    row: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
     @property
     def active(self) -> dict[str, str]:
         """The narrowing ones, for links."""
-        return {name: value for name, value in vars(self).items() if value}
+        return {name: str(value) for name, value in vars(self).items() if value}
 
 
 def of_ticket(ticket: Ticket, *, sealed: bool, limit: int = 200) -> list[Entry]:
@@ -71,20 +78,61 @@ def page(
     person: Person, *, filters: LogFilters, at: datetime, before: int | None = None, limit: int = 100
 ) -> tuple[list[Entry], int | None]:
     """One page of the log, newest first, and where the next one starts."""
-    rows = _visible(person)
-    if filters.subject:
-        rows = rows.filter(subject=filters.subject)
-    if filters.customer.isdigit():
-        rows = rows.filter(customer_id=int(filters.customer))
-    for word in filters.text.split()[:6]:
-        rows = rows.filter(_mentions(word))
-    if filters.text:
-        rows = _without_sealed(rows, at=at)
+    rows = _narrowed(person, filters=filters, at=at)
     if before is not None:
         rows = rows.filter(id__lt=before)
     events = list(rows.order_by("-id")[: limit + 1])
     onward = events[limit - 1].pk if len(events) > limit else None
     return entries(events[:limit], hidden=_sealed(events, at=at)), onward
+
+
+def count(person: Person, *, filters: LogFilters, at: datetime, most: int) -> int:
+    """How many events the filters leave, counted up to `most` + 1."""
+    return _narrowed(person, filters=filters, at=at).order_by("-id")[: most + 1].count()
+
+
+def export(person: Person, *, filters: LogFilters, at: datetime, chunk: int = 1000) -> Iterator[Entry]:
+    """Every event that the filters leave, newest first, read in chunks so that none holds the database for long."""
+    before: int | None = None
+    while True:
+        found, before = page(person, filters=filters, at=at, before=before, limit=chunk)
+        yield from found
+        if before is None:
+            return
+
+
+def of_person(person: Person, *, limit: int = 30) -> list[Entry]:
+    """What happened to somebody's account, newest first."""
+    events = AuditEvent.objects.filter(subject="person", subject_id=person.pk).order_by("-id")[:limit]
+    return entries(events, hidden=set())
+
+
+def _narrowed(person: Person, *, filters: LogFilters, at: datetime) -> QuerySet[AuditEvent]:
+    rows = _visible(person)
+    if filters.subject:
+        rows = rows.filter(subject=filters.subject)
+    if filters.customer.isdigit():
+        rows = rows.filter(customer_id=int(filters.customer))
+    if filters.person:
+        actors = [f"person:{pk}" for pk in _people(filters.person)]
+        rows = rows.filter(Q(actor__in=actors) | Q(actor=f"system:{filters.person.casefold()}"))
+    if filters.event:
+        rows = rows.filter(Q(event__icontains=filters.event) | Q(event="status", after__icontains=filters.event))
+    if filters.row:
+        rows = rows.filter(_of_row(filters.row))
+    if filters.since:
+        rows = rows.filter(at__gte=filters.since)
+    if filters.until:
+        rows = rows.filter(at__lt=filters.until)
+    for word in filters.text.split()[:6]:
+        rows = rows.filter(_mentions(word))
+    return _without_sealed(rows, at=at) if filters.text or filters.event else rows
+
+
+def _of_row(name: str) -> Q:
+    """A ticket by the ITSM's number, or any row by ours."""
+    found = Q(subject="ticket", subject_id__in=Ticket.objects.filter(external_id=name).values("pk"))
+    return found | Q(subject_id=int(name)) if name.isascii() and name.isdigit() and len(name) < 18 else found
 
 
 def _without_sealed(rows: QuerySet[AuditEvent], *, at: datetime) -> QuerySet[AuditEvent]:
@@ -141,7 +189,9 @@ def _mentions(word: str) -> Q:
 
 
 def _people(word: str) -> list[int]:
-    named = Person.objects.filter(Q(username__icontains=word) | Q(last_name__icontains=word))
+    named = Person.objects.filter(
+        Q(username__icontains=word) | Q(last_name__icontains=word) | Q(first_name__icontains=word)
+    )
     return list(named.values_list("pk", flat=True)[:50])
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from triage import lifecycle, tokens
+from triage import lifecycle, people, second_factor, tokens
 from triage.environment import environment
 from triage.models import MailChoice, Membership, Notification, Person
 from triage.telling.kinds import CHOICES, KINDS
@@ -54,16 +54,18 @@ def me(request: DeskRequest) -> HttpResponse:
     """Password, language, zone and theme, mail and tokens. Who came by a link has no password yet and sets one here."""
     person = request.user
     kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
-    wants_password = request.method == "POST" and "new_password1" in request.POST
+    wants_password = request.method == "POST" and "new_password1" in request.POST and environment().local_passwords
     form = kind(person, request.POST if wants_password else None)
     if wants_password and form.is_valid():
         form.save()
         update_session_auth_hash(request, person)
         lifecycle.record(row=person, event="password set", at=now(), actor=f"person:{person.pk}")
-        messages.success(request, "Your password is set.")
+        messages.success(request, _("Your password is set."))
         return redirect("me")
     if request.method == "POST" and "zone" in request.POST:
         return _set_look(request)
+    if request.method == "POST" and "end-sessions" in request.POST:
+        return _end_sessions(request)
     return _page(request, form=form)
 
 
@@ -74,7 +76,7 @@ def mail(request: DeskRequest) -> HttpResponse:
     wanted = set(request.POST.getlist("kind"))
     for kind in CHOICES:
         MailChoice.objects.update_or_create(person=request.user, kind=kind, defaults={"wanted": kind in wanted})
-    messages.success(request, "What comes by mail is as you chose.")
+    messages.success(request, _("What comes by mail is as you chose."))
     return redirect("me")
 
 
@@ -102,7 +104,7 @@ def revoke(request: DeskRequest, pk: int) -> HttpResponse:
     """End one of the person's own tokens at once."""
     token = get_object_or_404(tokens.of(request.user), pk=pk)
     if tokens.revoke(token, at=now()):
-        messages.success(request, f"The token {token.name} opens nothing any more.")
+        messages.success(request, _("The token %(name)s opens nothing any more.") % {"name": token.name})
     return redirect("me")
 
 
@@ -112,6 +114,9 @@ def _page(request: DeskRequest, **more: Any) -> HttpResponse:
     kind = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
     context = {
         "form": kind(person),
+        "passwords": environment().local_passwords,
+        "linked": person.identities.exists(),
+        "factor": second_factor.of(person),
         "zones": sorted(available_timezones()),
         "languages": settings.LANGUAGES,
         "themes": Person.Theme.choices,
@@ -126,6 +131,14 @@ def _page(request: DeskRequest, **more: Any) -> HttpResponse:
         **more,
     }
     return show(request, "triage/me.html", context)
+
+
+def _end_sessions(request: DeskRequest) -> HttpResponse:
+    people.end_sessions(request.user, by=request.user, at=now())
+    request.user.refresh_from_db(fields=["sessions_era"])
+    update_session_auth_hash(request, request.user)  # this one goes on
+    messages.success(request, _("You are signed out everywhere but here."))
+    return redirect("me")
 
 
 def _set_look(request: DeskRequest) -> HttpResponse:

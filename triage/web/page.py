@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from triage.models import Notification, Person
-from triage.permissions import can_read_log
+from triage.permissions import rooms
 from triage.queries import queue
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ class DeskRequest(HttpRequest):
 
 
 def signed_in(
-    view: Callable[Concatenate[DeskRequest, P], HttpResponse],
+    view: Callable[Concatenate[DeskRequest, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     """Let only people who have signed in reach the view; it speaks their language, and times are in their zone."""
 
@@ -67,7 +67,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(person, Person):
         return {}
     unseen = Notification.objects.visible_to(person).filter(desk=True, seen_at__isnull=True)[:BELL_STOPS_AT].count()
-    return {"waiting": queue.counts(person), "unseen": unseen, "reads_log": can_read_log(person)}
+    return {"waiting": queue.counts(person), "unseen": unseen, **rooms(person)}
 
 
 def now() -> datetime:
