@@ -102,7 +102,7 @@ def test_a_directory_that_is_away_keeps_nobody_else_from_answering(scene: Scene)
 
 def test_the_page_says_what_would_happen_who_asks_and_until_when(scene: Scene) -> None:
     page = client_of(scene.approver).get(_link(scene)).content.decode()
-    for said in ("Unlock", "grace.hopper", "nordwind-ad", "Asked by the model", "runs out", "pre-check"):
+    for said in ("Unlock", "grace.hopper", "nordwind-ad", "Asked by the model", "runs out", "Try it"):
         assert said in page
     factories.review(scene.waiting, scene.agent, follow="run")
     assert "Asked by Bea Meyer" in client_of(scene.approver).get(_link(scene)).content.decode()
