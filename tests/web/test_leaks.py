@@ -17,8 +17,9 @@ from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
 PUBLIC = {"icon", "panel", "set-password", "sign-in", "sign-in-link", "sign-out"}
-OWN = ("notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
-LISTS = {"queue", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "certificates", "models", "notifications", "me"}
+OWN = (
+    *("queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo"),"notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
+LISTS = {"queue", "queue-changes", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "certificates", "models", "notifications", "me"}
 
 
 def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -42,6 +43,7 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "ticket": ticket,
         "ticket-hold": ticket,
         "ticket-release": ticket,
+        "ticket-take-over": ticket,
         "ticket-verdict": ticket,
         "ticket-reveal": ticket,
         "ticket-article": ticket,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
-from tests.web.test_queue import queries, storm, waiting
+from tests.web.test_queue import queries, storm
 from triage import review
 from triage.models import Label, Review, Ticket, Writeback
 from triage.review import together

@@ -4,7 +4,7 @@ A verdict writes the Review, the Label, the ticket's new status and what the ITS
 """
 
 from triage.review.attached import take_over
-from triage.review.holding import hold, release
+from triage.review.holding import hold, release, take_hold
 from triage.review.refused import ReviewRefused
 from triage.review.settling import reveal, settle_unknown
 from triage.review.switching import close_circuit, switch_all, switch_automation, switch_runbook
@@ -22,6 +22,7 @@ __all__ = [
     "switch_all",
     "switch_automation",
     "switch_runbook",
+    "take_hold",
     "take_over",
     "undo",
 ]

@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 
+from triage import lifecycle
 from triage.models import Person, Ticket
 from triage.permissions import check_can_review
 from triage.queries.blind import awaits_verdict
@@ -25,6 +27,23 @@ def hold(ticket: Ticket, *, person: Person, at: datetime) -> bool:
 def release(ticket: Ticket, *, person: Person) -> None:
     """Give the person's own hold back."""
     Ticket.objects.filter(pk=ticket.pk, held_by=person).update(held_by=None, held_until=None)
+
+
+def take_hold(ticket: Ticket, *, person: Person, at: datetime) -> None:
+    """Take the hold, whoever has it. The other's page says so, and a verdict from there is refused."""
+    check_can_review(person, ticket)
+    with transaction.atomic():
+        current = Ticket.objects.select_for_update().get(pk=ticket.pk)
+        Ticket.objects.filter(pk=ticket.pk).update(held_by=person, held_until=at + HOLD)
+        if current.held_by_id not in (None, person.pk) and current.held_until and current.held_until > at:
+            lifecycle.record(
+                row=ticket,
+                event="taken over",
+                at=at,
+                actor=f"person:{person.pk}",
+                reason=f"{name_of(current.held_by)} had it open",
+            )
+    ticket.refresh_from_db(fields=["held_by", "held_until"])
 
 
 def check_not_held(ticket: Ticket, *, person: Person, at: datetime) -> None:

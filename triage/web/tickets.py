@@ -95,6 +95,16 @@ def release(request: DeskRequest, uuid: UUID) -> HttpResponse:
 
 @require_POST
 @signed_in
+def take_over(request: DeskRequest, uuid: UUID) -> HttpResponse:
+    """Take the ticket from whoever has it open, on the record."""
+    row = found(request, uuid)
+    if worth_holding(row):
+        review.take_hold(row, person=request.user, at=now())
+    return redirect(address(row, filters_of(request)))
+
+
+@require_POST
+@signed_in
 def verdict(request: DeskRequest, uuid: UUID) -> HttpResponse:
     """Record the verdict and go on to the next ticket, with a way back for ten seconds."""
     row, given, filters = found(request, uuid), request.POST, filters_of(request)

@@ -56,6 +56,7 @@ urlpatterns = [
     path("tickets/<uuid:uuid>/", tickets.ticket, name="ticket"),
     path("tickets/<uuid:uuid>/hold/", tickets.hold, name="ticket-hold"),
     path("tickets/<uuid:uuid>/release/", tickets.release, name="ticket-release"),
+    path("tickets/<uuid:uuid>/take-over/", tickets.take_over, name="ticket-take-over"),
     path("tickets/<uuid:uuid>/verdict/", tickets.verdict, name="ticket-verdict"),
     path("tickets/<uuid:uuid>/reveal/", tickets.reveal, name="ticket-reveal"),
     path("tickets/<uuid:uuid>/article/", tickets.article, name="ticket-article"),
