@@ -201,6 +201,9 @@ def _sources() -> str:
 
     said, amiss = [], []
     for source in Source.objects.filter(enabled=True).order_by("slug"):
+        if source.in_setup:
+            said.append(f"{source.slug}: being set up")
+            continue
         signed, pulled = bool(source.signing_secrets()), source.pull_every is not None
         if pulled and source.pull_failure:
             amiss.append(f"{source.slug} is not pulled ({source.pull_failures} times in a row): {source.pull_failure}")

@@ -82,9 +82,25 @@ def test_in_setup_a_message_is_kept_and_understood_and_starts_nothing(admin: Cli
     for word in ("INC7", "ada@nordwind.example", "portal: Unknown sender", "high", "2026-11-20 18:30", "Nordwind AG"):
         assert word in page, word
     assert "Nobody said how sure the channel portal is" in page
-    admin.post(reverse("source-assurance", args=[source.slug]), {"channel": ["portal"], "level": ["portal"]})
-    assert "portal: Signed-in portal" in text_of(admin.get(reverse("source-test", args=[source.slug])))
+    form = {"channel": "portal", "level": "portal", "back": "test"}
+    page = text_of(admin.post(reverse("source-assurance", args=[source.slug]), form, follow=True))
+    assert "portal: Signed-in portal" in page
     assert pulling.due(at=timezone.now()) == []
+
+
+def test_a_shared_source_is_mapped_from_its_first_message_before_it_goes_live(scene: Scene) -> None:
+    provider = client_of(factories.person(is_superuser=True))
+    provider.post(reverse("source-new"), {"kind": "standard", "name": "Shared", "customer": "*"})
+    source = Source.objects.get(name="Shared")
+    send(source, fields={"company": "ACME"})
+    refused = text_of(provider.post(reverse("source-live", args=[source.slug]), follow=True))
+    assert "map at least one value" in refused
+    assert "No customer answers for company ACME" in refused
+    form = {"part": "company", "value": "ACME", "customer": "contoso", "back": "test"}
+    page = text_of(provider.post(reverse("source-map", args=[source.slug]), form, follow=True))
+    assert "No customer answers" not in page
+    provider.post(reverse("source-live", args=[source.slug]))
+    assert Ticket.objects.get(source=source).customer == scene.contoso
 
 
 def test_the_page_is_asked_again_only_for_news(admin: Client) -> None:

@@ -87,7 +87,9 @@ def test_older_pages_are_reached_and_show_each_message_once(
     monkeypatch.setattr(reads, "PAGE", 2)
     for number in range(5):
         send(source, key=f"key-{number}", external_id=f"INC{number}")
-    path, seen, query = reverse("deliveries", args=[source.slug]), [], {}
+    path = reverse("deliveries", args=[source.slug])
+    seen: list[int] = []
+    query: dict[str, str] = {}
     while True:
         page = text_of(admin.get(path, query))
         seen += [number for number in range(5) if f">key-{number}<" in page]

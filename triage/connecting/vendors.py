@@ -65,7 +65,7 @@ COMMENTS = Setting(
     _("Everybody who sees it reads our comments: none, only replies that a person wrote, or all."),
     ("none", "replies", "all"),
 )
-EXAMPLE = """import base64, hashlib, hmac, json, os, time, urllib.request, uuid
+EXAMPLE = """import base64, hmac, json, os, time, urllib.request, uuid
 
 secret = base64.b64decode(os.environ["TRIAGE_SECRET"].removeprefix("whsec_"))
 ticket = {"external_id": "TEST-1", "subject": "Test: account locked", "body": "I cannot sign in.",

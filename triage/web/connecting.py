@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from triage import bell, connecting
 from triage.connecting import VENDORS, ConnectRefused, making, vendor_of
 from triage.models import Customer, Delivery, Refusal
+from triage.models.source import Assurance
 from triage.permissions import check_can_see_sources, source_customers
 from triage.queries.customers import customers_of
 from triage.queries.deliveries import deliveries_of, refusals_of
@@ -74,6 +75,8 @@ def test(request: DeskRequest, slug: str) -> HttpResponse:
         "delivery": last,
         "refused": [(row, connecting.shown_raw(source, bytes(row.body))) for row in refused],
         "latest": _latest(last, refused),
+        "levels": Assurance.choices,
+        "customers": customers_of(request.user) if source.customer_id is None else [],
         **(message_context(source, last) if last else {}),
     }
     if request.htmx:

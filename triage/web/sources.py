@@ -87,8 +87,7 @@ def access(request: DeskRequest, slug: str) -> HttpResponse:
             fields = {name: given.get(f"{kind}-{name}", "") for name in CREDENTIALS.get(kind, ())}
             making.set_credentials(row, told={"kind": kind, **fields}, person=request.user, at=at)
         if "pull" in given:
-            basics = {"name": row.name, "enabled": row.enabled, "pull": given["pull"]}
-            making.set_basics(row, **basics, person=request.user, at=at)
+            making.set_basics(row, name=row.name, enabled=row.enabled, pull=given["pull"], person=request.user, at=at)
     except ConnectRefused as error:
         refuse(request, error)
         return _back(request, slug)
@@ -171,7 +170,7 @@ def map_value(request: DeskRequest, slug: str) -> HttpResponse:
             freed,
         )
         messages.success(request, said % {"count": freed})
-    return redirect("sources") if given.get("back") == "sources" else redirect("source", slug)
+    return redirect("sources") if given.get("back") == "sources" else _back(request, slug)
 
 
 @require_POST
