@@ -31,6 +31,8 @@ def test_a_stored_secret_is_never_shown_again_and_an_empty_field_keeps_it() -> N
         "new_secret": "",
         "mappings-TOTAL_FORMS": 0,
         "mappings-INITIAL_FORMS": 0,
+        "panel-TOTAL_FORMS": 0,
+        "panel-INITIAL_FORMS": 0,
     }
     assert client.post(path, form).status_code == 302
     source.refresh_from_db()
@@ -82,6 +84,8 @@ def test_credentials_for_an_itsm_are_written_once_and_never_shown() -> None:
         "pull_every": "60",
         "mappings-TOTAL_FORMS": 0,
         "mappings-INITIAL_FORMS": 0,
+        "panel-TOTAL_FORMS": 0,
+        "panel-INITIAL_FORMS": 0,
     }
     refused = client.post(path, {**form, "new_credentials": '{"kind": "bearer", "tokn": "hunter2"}'})
     assert "credentials: bearer.token: Field required" in refused.content.decode()
