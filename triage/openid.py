@@ -46,7 +46,7 @@ def read(claims: Mapping[str, Any]) -> Claims:
     if not issuer or not subject:
         raise ValueError("the provider names no issuer or no subject")
     groups = claims.get(settings.oidc_groups_claim)
-    verified = claims.get("email_verified") in (True, "true")  # Amazon Cognito sends text
+    verified = claims.get("email_verified") is True or claims.get("email_verified") == "true"  # Cognito sends text
     return Claims(
         issuer=issuer,
         subject=subject,

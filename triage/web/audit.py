@@ -146,4 +146,5 @@ def _csv_lines(entries: Iterable[log.Entry], slugs: dict[int, str]) -> Iterator[
 
 def _json_lines(entries: Iterable[log.Entry], slugs: dict[int, str]) -> Iterator[str]:
     for entry in entries:
-        yield json.dumps(dict(zip(COLUMNS, _values(entry, slugs), strict=True)), ensure_ascii=False) + "\n"
+        # ASCII: some readers take U+2028 in a ticket for the end of the line
+        yield json.dumps(dict(zip(COLUMNS, _values(entry, slugs), strict=True))) + "\n"

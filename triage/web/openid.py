@@ -159,6 +159,11 @@ def _client() -> Any:
     return client
 
 
+def forget() -> None:
+    """Fetch the provider's metadata and keys anew at the next sign-in."""
+    _clients.clear()
+
+
 def _back() -> str:
     return environment().base_url + reverse("openid-done")
 
