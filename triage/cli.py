@@ -247,6 +247,7 @@ def _share(value: float | None) -> str:
 
 cli.add_command(runbook_cli.runbook)
 cli.add_command(customers_cli.apply)
+cli.add_command(customers_cli.offboard)
 cli.add_command(pull_cli.pull)
 cli.add_command(pull_cli.replay)
 

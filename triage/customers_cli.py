@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from triage.output import JSON_HELP, tell, who, write
 
 if TYPE_CHECKING:
     from triage import applying
+    from triage.models import Customer
 
 
 @click.command()
@@ -105,3 +108,68 @@ def _tell(done: "applying.Applied", *, links: bool, secrets_file: Path | None) -
              f"{make_sign_in_link(person, at=timezone.now())}")  # fmt: skip
     if done.mapped:
         tell(f"{done.mapped} waiting tickets have found their customer")
+
+
+@click.command()
+@click.argument("customer")
+@click.option("--export", "path", required=True, type=click.Path(path_type=Path, resolve_path=True),
+              help="a new FILE.zip, or a new folder")  # fmt: skip
+@click.option("--export-only", is_flag=True, help="write the export and delete nothing")
+@click.option("--yes", "agreed", metavar="CUSTOMER", help="the customer's name again, where nobody can be asked")
+@click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+def offboard(customer: str, path: Path, export_only: bool, agreed: str | None, json_file: str | None) -> None:
+    """Export everything of CUSTOMER, check the export, then delete the customer from database, lake and disk."""
+    if agreed is not None and agreed != customer:
+        raise click.BadParameter(f"it names {agreed!r}, not {customer!r}", param_hint="--yes")
+    from triage import installation
+
+    with installation.ready():
+        from django.utils import timezone
+
+        from triage import offboarding
+        from triage.models import Customer
+
+        found = Customer.objects.filter(slug=customer).first()
+        if found is None:
+            _gone(customer)
+            return
+        begun = time.monotonic()
+        if export_only:
+            result = offboarding.export_only(found, path, at=timezone.now(), progress=tell)
+        else:
+            _sure(found, agreed)
+            result = offboarding.offboard(found, path, actor=who(), progress=tell)
+        tell(f"{result.export}: {sum(result.rows.values())} rows, SHA-256 {result.sha256}")
+        for what, why in result.kept.items():
+            tell(f"not in it, or kept: {what}: {why}")
+        if result.deleted:
+            tell(f"{customer} is deleted. Backups, other hosts' model folders and the ITSM itself are yours to clear.")
+        write(json_file, {**asdict(result), "customer": customer, "seconds": round(time.monotonic() - begun, 1)})
+
+
+def _gone(slug: str) -> None:
+    """Say when it left, where it did: the command that is given again after its end has nothing to do."""
+    from triage import offboarding
+
+    left = offboarding.earlier(slug)
+    if left is None:
+        raise click.BadParameter(f"there is no customer {slug!r}", param_hint="CUSTOMER")
+    tell(f"{slug} left on {left.at:%Y-%m-%d %H:%M} UTC: {left.reason}")
+
+
+def _sure(customer: "Customer", agreed: str | None) -> None:
+    """Two steps: what will go is shown, and the customer's name is typed."""
+    from triage import offboarding
+
+    counts = offboarding.counts(customer.pk)
+    for name, count in sorted(counts.items()):
+        if count:
+            tell(f"    {name}: {count}")
+    tell(f"All this of {customer.name} ({customer.slug}) is exported, then deleted for good, with its part of the lake")
+    tell("and the accounts of people who belong to no other customer.")
+    if agreed == customer.slug:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"nothing was done: say --yes {customer.slug}")
+    if click.prompt(f"Type {customer.slug} to go on", default="", show_default=False, err=True) != customer.slug:
+        raise click.Abort

@@ -76,6 +76,16 @@ def assign(*, at: datetime) -> list[str]:
     return keys
 
 
+def land_source(source: int, *, at: datetime) -> None:
+    """Bring all that waits of one source into the lake, due or not. Raises LakeError."""
+    waiting = Delivery.objects.filter(source_id=source, landed_at__isnull=True)
+    for customer in list(waiting.order_by("customer_id").values_list("customer_id", flat=True).distinct()):
+        while _assign_one(source=source, customer=customer, at=at) is not None:
+            pass
+    for key in list(waiting.exclude(lake_key="").order_by("lake_key").values_list("lake_key", flat=True).distinct()):
+        finish(key, at=at)
+
+
 def _assign_one(*, source: int, customer: int | None, at: datetime) -> tuple[str, int, int] | None:
     """The next pack of one source: its key, lines and raw bytes; None where another process took the rows."""
     pack = layout.time_ordered_id(at)
@@ -88,7 +98,7 @@ def _assign_one(*, source: int, customer: int | None, at: datetime) -> tuple[str
         chosen: list[Delivery] = []
         length = 0
         for row in first:
-            length += len(_line(row))
+            length += len(line_of(row))
             if chosen and length > PACK_BYTES:
                 break
             chosen.append(row)
@@ -104,7 +114,7 @@ def finish(key: str, *, at: datetime) -> int:
     rows = list(Delivery.objects.filter(lake_key=key, landed_at__isnull=True).order_by("id"))
     if not rows:
         return 0  # another process finished it
-    _put(here.store(), key, b"".join(_line(row) for row in rows), lines=len(rows))
+    _put(here.store(), key, b"".join(line_of(row) for row in rows), lines=len(rows))
     with transaction.atomic(durable=True):
         return Delivery.objects.filter(lake_key=key, landed_at__isnull=True).update(landed_at=at, body=None)
 
@@ -121,7 +131,7 @@ def _put(store: ObjectStore, key: str, body: bytes, *, lines: int) -> None:
             ) from None
 
 
-def _line(row: Delivery) -> bytes:
+def line_of(row: Delivery) -> bytes:
     """One delivery as a line, the same bytes whenever it is built."""
     raw = bytes(row.body or b"")
     line = {

@@ -107,6 +107,25 @@ class Tables:
         except _NoTable:
             return NO_TABLE
 
+    def drop(self, name: str, *, customer: str) -> int:
+        """Take a customer's rows out of the table as it is now, and write its state down anew; the new version.
+
+        NO_TABLE where the table was never written. The rows' files stay: see `triage.lake.forgetting`.
+        """
+        columns_of(name)
+        layout.part("customer", customer)
+
+        def delete() -> int:
+            table = self._open(name)
+            table.delete(f"customer = '{customer}'")
+            table.create_checkpoint()
+            return table.version()
+
+        try:
+            return _committed(name, delete)
+        except _NoTable:
+            return NO_TABLE
+
     def _version(self, name: str) -> int:
         try:
             with_version = _explained(name, lambda: self._open(name).version())
