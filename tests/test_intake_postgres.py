@@ -76,6 +76,19 @@ at_once(lambda n: landing.land(at=AT + timedelta(minutes=5)), 4)
 keys = set(Delivery.objects.values_list("lake_key", flat=True))
 told["landed"] = sum(len(list(landing.deliveries_in(here.store().get(key)))) for key in keys)
 told["deliveries"] = Delivery.objects.filter(landed_at__isnull=False, body__isnull=True).count()
+# a source goes live while its messages arrive: each becomes a ticket, by whoever of the two comes second
+from triage import connecting
+person = factories.person(is_superuser=True)
+source = factories.source(slug="arriving", customer=source.customer, in_setup=True)
+def arrive_or_go_live(n):
+    if n == 3:
+        return connecting.go_live(source, person=person, at=AT)
+    return [send(f"L{n}.{one}", {"external_id": f"L{n}.{one}", "subject": "a"}) for one in range(6)]
+at_once(arrive_or_go_live)
+connecting.apply_left(at=AT)
+mine = Delivery.objects.filter(source_id=source.pk)
+told["arrived"] = [mine.count(), mine.filter(status="applied").count(), Ticket.objects.filter(source=source).count()]
+source = factories.source(customer=source.customer)
 awkward = send("odd", {"external_id": "N", "subject": "x\\u0000y"}, {"external_id": "S", "subject": "\\ud800"})
 told["quarantined"] = awkward.quarantined
 print(json.dumps(told))
@@ -107,3 +120,4 @@ def test_races_on_postgresql_lose_and_double_nothing(tmp_path: Path) -> None:
     assert told["both"] == 0, "a run of the old text that was only claimed is void, whoever was first"
     assert told["landed"] == told["deliveries"] == 4 * 5 + 8
     assert told["quarantined"] == 2
+    assert told["arrived"] == [42, 42, 42]
