@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests import factories
+from tests import factories, past, trained
 from tests.itsm.fakes.standard import running
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
@@ -283,6 +283,30 @@ def test_the_prediction_of_a_drawn_text_is_not_told(admin: Client, scene: Scene)
     page = text_of(admin.get(reverse("source-test", args=[source.slug])))
     assert "blind check" not in page
     assert "What it would get" in page
+
+
+def test_a_first_message_shows_what_it_would_get_but_never_of_a_text_that_is_answered_blind() -> None:
+    customer = factories.customer(slug="trained")
+    for label in past.PROBLEMS:
+        factories.article(key=label, title=f"How to {label}")
+    trained.release(customer)
+    source = factories.source(customer=customer, in_setup=True)
+    text = {
+        "subject": "unlock office",
+        "body": "hello, my account is locked after too many failed sign-ins in the office regards",
+    }
+    send(source, **text)
+    admin = client_of(factories.member(customer, Role.ADMIN))
+    path = reverse("source-test", args=[source.slug])
+    page = text_of(admin.get(path))
+    assert "How to unlock-account" in page
+    assert "likely" in page
+    assert not Ticket.objects.exists()
+    drawn = factories.ticket(customer=customer, **text)
+    factories.draw(drawn, "holdout", 0.5)
+    page = text_of(admin.get(path))
+    assert "blind check" in page
+    assert "How to" not in page, "the same text through another door would open the seal"
 
 
 def test_every_kind_of_source_says_what_it_needs() -> None:
