@@ -9,7 +9,8 @@ import pytest
 from tests import factories
 from tests.factories import NOW
 from triage import intake
-from triage.models import Draw, Label, Review, Source, Ticket
+from triage.itsm.base import IncomingTicket, Page
+from triage.models import Article, ArticleFeed, Draw, FeedArticle, Label, Review, Source, Ticket
 from triage.queries import blind
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,3 +110,38 @@ def test_a_verdict_that_a_person_gave_here_stands(source: Source) -> None:
     )
     tell(source, 1, status="resolved", attached_article="KB0001")
     assert [row.article for row in Review.objects.all()] == ["KB0002"]
+
+
+def test_an_article_is_found_by_the_id_or_address_that_its_feed_has_for_it(source: Source) -> None:
+    own = ArticleFeed.objects.create(slug="help", kind="zendesk", name="Help Center", source=source)
+    other = ArticleFeed.objects.create(slug="wiki", kind="confluence", name="Wiki")
+    address = "https://wiki.example.org/x"
+    for feed, key, url in ((own, "KB0001", ""), (other, "KB0002", address)):
+        article = Article.objects.get(key=key)
+        FeedArticle.objects.create(feed=feed, external_id="360001", article=article, url=url)
+    tell(source, status="resolved", attached_article="360001")
+    assert Review.objects.get().article == "locked", "its own ITSM comes first"
+    tell(source, status="resolved", attached_article=address, external_id="INC2")
+    assert Review.objects.latest("pk").article == "KB0002"
+
+
+def test_an_id_that_means_several_articles_means_none(source: Source) -> None:
+    for number, key in enumerate(("KB0001", "KB0002")):
+        feed = ArticleFeed.objects.create(slug=f"f{number}", kind="confluence", name="Wiki")
+        FeedArticle.objects.create(feed=feed, external_id="77", article=Article.objects.get(key=key))
+    tell(source, status="resolved", attached_article="77")
+    assert not Review.objects.exists()
+
+
+def test_an_article_that_only_a_pull_tells_is_learnt_though_the_webhook_told_the_rest(source: Source) -> None:
+    ticket = tell(source, 1, status="resolved")
+    said = frozenset({"external_id", "subject", "status", "attached_article"})
+    told = IncomingTicket(
+        external_id="INC1", subject="Other words", status="resolved", created_at=NOW, updated_at=ticket.updated_at,
+        attached_article="KB0001", stated=said,
+    )  # fmt: skip
+    for _ in range(2):
+        intake.accept_page(source=source, page=Page(tickets=(told,)), at=NOW)
+    ticket.refresh_from_db()
+    assert (Review.objects.get().article, ticket.subject) == ("locked", "Locked")
+    assert ticket.fields["attached_article"] == "KB0001"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from triage.models import Approval, Decision, Draw, Person, Prediction, Review, Run, Ticket
+from triage.models import Approval, Decision, Draw, Person, Prediction, Review, Run, Ticket, Writeback
 from triage.queries import blind, log
 from triage.queries.candidates import Candidate, NoneFits, listed
 from triage.queries.queue import language_of
@@ -37,6 +37,7 @@ class Detail:
     similar: list[Similar]
     equal_open: int
     history: list[log.Entry] = field(default_factory=list)
+    told: list[Writeback] = field(default_factory=list)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -83,6 +84,7 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         similar=[] if sealed else similar,
         equal_open=equal_open,
         history=log.of_ticket(ticket, sealed=sealed),
+        told=[] if sealed else list(ticket.writebacks.order_by("-pk")[:10]),
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from triage import lifecycle
-from triage.models import Article, Draw, Label, Prediction, Review, Run, Ticket
+from triage.models import Article, Draw, FeedArticle, Label, Prediction, Review, Run, Ticket
 from triage.queries.blind import DRAWN
 from triage.queries.queue import language_of
 from triage.telling import tell_verdict
@@ -60,12 +60,24 @@ def take_over(ticket: Ticket, *, key: str, at: datetime) -> Review | None:
 
 
 def _known(ticket: Ticket, key: str) -> Article | None:
-    """The article of that key that the customer is offered; the customer's own before the provider's."""
-    if ticket.customer_id is None or not key.strip():
+    """The article of that key that the customer is offered, its own before the provider's; else what a feed calls so.
+
+    A feed knows an article by the id or address that it has in its knowledge base. The ticket's own ITSM comes first;
+    an id that means several articles means none.
+    """
+    name = key.strip()
+    if ticket.customer_id is None or not name:
         return None
-    rows = Article.objects.filter(Q(customer_id=ticket.customer_id) | Q(customer__isnull=True), retired_at__isnull=True)
-    rows = rows.filter(key__iexact=key.strip())
-    return rows.filter(customer__isnull=False).first() or rows.first()
+    offered = Article.objects.offered_to(ticket.customer)
+    rows = offered.filter(key__iexact=name)
+    if found := rows.filter(customer__isnull=False).first() or rows.first():
+        return found
+    listed = FeedArticle.objects.filter(Q(external_id=name) | Q(key__iexact=name) | Q(url=name), article__in=offered)
+    for feeds in (listed.filter(feed__source=ticket.source_id), listed):
+        articles = [row.article for row in feeds.select_related("article")[:20] if row.article]
+        if articles:
+            return articles[0] if len({one.translation_group for one in articles}) == 1 else None
+    return None
 
 
 def _not_wanted(ticket: Ticket) -> bool:
