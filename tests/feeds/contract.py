@@ -5,6 +5,7 @@ every test of this file.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tests import factories
 from tests.feeds.fakes.library import Library
 from tests.itsm.fakes.server import serving
-from triage.feeds import passes
+from triage.feeds import KINDS, passes
 from triage.feeds.passes import Synced
 from triage.models import Article, ArticleFeed, AuditEvent, FeedArticle, Notification
 
@@ -39,8 +40,9 @@ class Contract:
             yield library
 
     @pytest.fixture
-    def library(self, running: Library, tmp_path: Path) -> Library:
-        """The knowledge base, empty."""
+    def library(self, running: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+        """The knowledge base, empty; few articles make several pages."""
+        monkeypatch.setattr(sys.modules[KINDS[self.kind].listed.__module__], "PAGE", running.page_size)
         url = running.url
         running.__init__()  # type: ignore[misc]  # the same server, as if it were new
         running.url = url

@@ -18,7 +18,7 @@ CREDENTIALS = '{"kind": "basic", "user": "reader", "password": "s3cret-of-the-fe
 
 
 def feed_of(customer: Customer | None, **values: Any) -> ArticleFeed:
-    given = {"slug": "kb", "kind": "zendesk", "name": "Help Center", "credentials": CREDENTIALS}
+    given: dict[str, Any] = {"slug": "kb", "kind": "zendesk", "name": "Help Center", "credentials": CREDENTIALS}
     given |= {"settings": {"api_url": "https://acme.example.org"}, "customer": customer, "done_at": timezone.now()}
     return ArticleFeed.objects.create(**{**given, **values})
 

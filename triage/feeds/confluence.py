@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import Field, StringConstraints
 
 from triage.feeds import base, storage_format
-from triage.feeds.base import Entry, Kind, Listed, Reached, RecordRefused
+from triage.feeds.base import Entry, Kind, Listed, Reached, RecordRefused, Root
 from triage.itsm import rest
 from triage.itsm.outgoing import ExchangeFailed
 from triage.models import ArticleFeed
@@ -31,11 +31,15 @@ Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9
 
 
 class Settings(Reached):
-    """`spaces` by key; `label`: only pages that carry it, all where it is empty; `language` of the pages."""
+    """`spaces` by key; `label`: only pages that carry it, all where it is empty; `language` of the pages.
+
+    `site`: where people read them, where that is not `api_url`, as with tokens of limited scope.
+    """
 
     spaces: tuple[SpaceKey, ...] = Field(min_length=1, max_length=50)
     label: Label = ""
     language: Language = "en"
+    site: Root = ""
 
 
 def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: datetime) -> Listed:  # noqa: ARG001 - one form
@@ -53,7 +57,7 @@ def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: dateti
         told = rest.told(base.ask(feed, path, query).body)
         found = base.records(told, "results")
         changed = found if since is None else [one for one in found if not _is_before(one, since)]
-        place = base.root(feed)
+        place = said.site.rstrip("/") or base.root(feed)
         entries, unusable = base.usable(changed, lambda record: [_entry(record, said, place=place)], name="id")
         following = "" if len(changed) < len(found) else _following(told)
         going_on = f"{spaces_of};{label};{following}" if following else ""

@@ -35,7 +35,7 @@ def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: dateti
             moved = "pages were removed while they were listed; it begins anew"
             raise PullFailed(moved, permanent=True, retry_after=AGAIN_SECONDS)
         fresh = found[1:] if before else found
-        place = base.root(feed)
+        place = said.site.rstrip("/") or base.root(feed)
         entries, unusable = base.usable(fresh, lambda record: [_entry(record, said, place=place)], name="id")
         links = told.get("_links")
         more = isinstance(links, dict) and bool(rest.text_of(links.get("next")))

@@ -8,6 +8,7 @@ the key the path with dashes, and the language the last part of a name such as `
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ PAGE = 100
 MOST_FILES = 20_000
 FILE_BYTES = 1024 * 1024
 HEAD_BYTES = 16 * 1024
+MOST_OPEN = 200
 ENDINGS = (".md", ".markdown")
 _HEAD = re.compile(r"\A---[ \t]*\n(?P<head>.*?)(?:^|\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _HEADING = re.compile(r"^#{1,6}[ \t]+(?P<title>[^\n]+)$", re.MULTILINE)
@@ -96,8 +98,11 @@ def _text(folder: Path, path: str) -> tuple[str, datetime]:
     finally:
         os.close(handle)
     with os.fdopen(file, "rb") as opened:
+        known = os.fstat(file)
+        if not stat.S_ISREG(known.st_mode):
+            raise RecordRefused("it is no file")
         raw = opened.read(FILE_BYTES + 1)
-        moment = datetime.fromtimestamp(os.fstat(file).st_mtime, UTC)
+    moment = datetime.fromtimestamp(known.st_mtime, UTC)
     if len(raw) > FILE_BYTES:
         raise RecordRefused("it has more than 1 MiB")
     try:
@@ -117,13 +122,14 @@ def _entry(path: str, text: str, moment: datetime, *, said: Settings) -> Entry:
     body = text if heading is None or head.get("title") else text[: heading.start()] + text[heading.end() :]
     language = head.get("language") or head.get("lang") or (spoken["language"] if spoken else "")
     return Entry(
-        external_id=_name(path),
+        external_id=key if head.get("key") else _name(path),  # a file with a key may move
         key=key,
         group=base.key(head["translation_of"]) if head.get("translation_of") else group,
         title=base.title(named),
         body=base.body(body),
         language=base.language(language, said.language),
         live=not any(head.get(word, "").lower() in {"true", "yes"} for word in ("retired", "draft")),
+        url=_name(path),
         changed_at=moment,
         symptoms=base.body(head.get("symptoms", "")),
         aliases=tuple(base.title(alias) for alias in head.get("aliases", "").split("\n") if alias.strip())[:50],
@@ -137,6 +143,8 @@ def _parted(text: str) -> tuple[dict[str, str], str]:
         return {}, text
     if len(found["head"]) > HEAD_BYTES:
         raise RecordRefused("its front matter has more than 16 KiB")
+    if found["head"].count("[") + found["head"].count("{") > MOST_OPEN:  # PyYAML's time grows with their square
+        raise RecordRefused(f"its front matter has more than {MOST_OPEN} brackets")
     try:
         told = yaml.load(found["head"], Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader makes text, lists and maps only
     except (yaml.YAMLError, RecursionError) as error:

@@ -97,3 +97,7 @@ class FeedArticle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.external_id} of {self.feed_id}"
+
+    def link(self) -> str:
+        """Its address, where it has one that a browser may be sent to; a file's path is none."""
+        return self.url if self.url.startswith(("https://", "http://")) else ""

@@ -13,7 +13,6 @@ class Folder(Library):
 
     has_credentials = False
     lists_changes = False
-    page_size = 100
     credentials = {}
 
     def settings(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Library(Desk):
     has_credentials: ClassVar[bool] = True
     lists_changes: ClassVar[bool] = True
     tells_retired: ClassVar[bool] = True
-    page_size: ClassVar[int] = 50
+    page_size: ClassVar[int] = 5
 
     folder: Path
 
