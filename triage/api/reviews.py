@@ -59,7 +59,8 @@ class VerdictIn(Schema):
     """What a person says of a ticket.
 
     `text_hash` is the ticket's as it was read: a verdict on another text is refused. `article` and `also` are labels.
-    `follow`: what happens next; empty with an article resolves the ticket. `note` is needed by some verdicts.
+    `follow`: what happens next; empty with an article resolves the ticket, `keep` leaves it to the agent. Some verdicts
+    need a `note`.
     `duplicate_of`: the other ticket's number. `reply`: what the requester is sent, in the place of the article's text.
     """
 
@@ -69,7 +70,7 @@ class VerdictIn(Schema):
     article: Label = ""
     also: Annotated[list[Label], Field(max_length=20)] = []
     note: Annotated[Text, Field(max_length=1000)] = ""
-    follow: Literal["", "reply", "assign", "ask", "run"] = ""
+    follow: Literal["", "keep", "reply", "assign", "ask", "run"] = ""
     parameters: Annotated[dict[Text, Annotated[Text, Field(max_length=1000)]], Field(max_length=50)] = {}
     duplicate_of: Annotated[Text, Field(max_length=200)] = ""
     reply: Annotated[Text, Field(max_length=20_000)] = ""
