@@ -171,3 +171,29 @@ def test_what_came_before_a_source_had_its_customer_is_not_for_the_customers_eye
     theirs = Delivery.objects.get(key="theirs")
     assert admin.get(reverse("delivery", args=["shared", theirs.uuid])).status_code == 404
     assert admin.post(reverse("delivery-replay", args=["shared", theirs.uuid])).status_code == 404
+
+
+def test_whatever_bytes_came_the_pages_show_them_and_harm_nobody(admin: Client, customer: Customer) -> None:
+    secret = "a secret of a workflow, long enough"
+    source = factories.source(customer=customer, kind="freshservice", secrets=secret, slug="fresh")
+    hostile = (
+        b" ",
+        b"\xff\xfe\x00<script>alert(1)</script>",
+        b"[" * 5000,
+        b'{"ticket": {"id": 1, "subject": "\\ud800"}}',
+        b'{"ticket": {"id": 2, "subject": "<img src=x onerror=alert(1)>", "description": "{{ source.secrets }}"}}',
+        f'{{"ticket": {{"id": 3, "subject": "x", "note": "{secret}", "api_key": "tulip-tulip"}}}}'.encode(),
+        b'{"ticket": {"id": 4, "subject": "' + b"x" * 200_000 + b'"}}',
+    )
+    for body in hostile:
+        headers = {"X-Triage-Secret": secret}
+        answer = Client().post("/webhooks/fresh/", body, content_type="application/json", headers=headers)
+        assert answer.status_code == 202, body[:40]
+    assert Delivery.objects.filter(source_id=source.pk).count() == len(hostile)
+    for row in Delivery.objects.filter(source_id=source.pk):
+        answer = admin.get(reverse("delivery", args=["fresh", row.uuid]))
+        page = text_of(answer)
+        assert answer.status_code == 200
+        assert len(page) < 150_000
+        for word in ("<script>alert", "<img src=x", "a secret of a workflow", "tulip"):
+            assert word not in page, (row.size, word)

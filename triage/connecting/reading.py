@@ -116,7 +116,7 @@ def _missing(source: Source, told: IncomingTicket, *, customer: Customer | None,
     def lacks(when: bool, what: str, mend: str, *, grave: bool = False) -> None:
         found.extend([Missing(what, mend, grave)] if when else [])
 
-    named = ", ".join(f"{part} {value}" for part, value in told.owner.items())
+    named = ", ".join(f"{part} {value[:80]}" for part, value in told.owner.items())
     lacks(
         customer is None and bool(named),
         _("No customer answers for %(named)s.") % {"named": named},
