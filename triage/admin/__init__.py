@@ -16,7 +16,7 @@ from triage import bell, intake, targets
 from triage.admin import feeds, restraints, telling
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm, WriteOnly
-from triage.itsm import credentials
+from triage.itsm import credentials, placing
 from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
 
 __all__ = ["LoggedAdmin", "feeds", "restraints", "telling"]
@@ -45,6 +45,13 @@ class SourceForm(SecretForm):
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
         return entered
+
+    def clean_settings(self) -> Any:
+        """Refuse a `placing` that would place nothing, and say which key is wrong."""
+        told = self.cleaned_data["settings"]
+        if wrong := placing.problems(told if isinstance(told, dict) else {}):
+            raise forms.ValidationError(wrong)
+        return told
 
     def save(self, commit: bool = True) -> Any:
         """Take over new credentials, if any were entered; what was mended is tried at once."""
