@@ -110,6 +110,21 @@ def test_under_a_certificate_a_ticket_is_queued_with_its_run_at_once(scene: Scen
     assert (ticket.claim, ticket.claim_until, ticket.attempts) == (None, None, 0)
 
 
+def test_a_certificate_laxer_than_the_customer_asks_of_the_tier_lets_nothing_run_by_itself(scene: Scene) -> None:
+    scene.certificate(alpha=0.05)
+    first = scene.ticket()
+    modes = {}
+    for bounds in ({"low": 0.02}, {"low": 0.05, "medium": 0.001}):
+        Customer.objects.filter(pk=scene.customer.pk).update(alpha_by_tier=bounds)
+        classify()
+        modes[bounds["low"]] = Decision.objects.get(ticket=first, in_force=True)
+        Decision.objects.filter(ticket=first).update(in_force=False)
+        Approval.objects.all().delete()
+        Ticket.objects.filter(pk=first.pk).update(status=Ticket.Status.RECEIVED)
+    assert (modes[0.02].mode, modes[0.05].mode) == (Mode.APPROVE, Mode.AUTOMATE)
+    assert modes[0.02].reason == "No certificate covers this runbook, so a person confirms the run."
+
+
 def test_without_a_certificate_one_person_is_asked_for_a_day(scene: Scene) -> None:
     ticket = scene.ticket()
     classify()
