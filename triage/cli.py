@@ -177,19 +177,23 @@ def rollback(customer: str) -> None:
 
 @cli.command("sign-in")
 @click.argument("name")
-def sign_in(name: str) -> None:
+@click.option("--reset-second-factor", is_flag=True, help="for who has lost phone and recovery codes")
+def sign_in(name: str, reset_second_factor: bool) -> None:
     """Print a one-time sign-in link for a person, good for 24 hours."""
     from triage import installation
 
     with installation.ready():
         from django.utils import timezone
 
+        from triage import second_factor
         from triage.models import Person
         from triage.web.signin import make_sign_in_link
 
         person = Person.objects.filter(username=name, is_active=True).first()
         if person is None:
             raise click.BadParameter(f"nobody active is called {name!r}", param_hint="NAME")
+        if reset_second_factor:
+            second_factor.remove(person, actor=who(), at=timezone.now(), reason="reset on the command line")
         click.echo(environment().base_url + make_sign_in_link(person, at=timezone.now()))
 
 

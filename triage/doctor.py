@@ -44,6 +44,7 @@ def examine() -> list[Finding]:
             ("targets", _targets),
             ("runbooks", _runbooks),
             ("mail", _mail),
+            ("sign-in", _sign_in),
             ("event endpoints", _endpoints),
         ]
         findings += [_look(part, look) for part, look in looks]
@@ -183,6 +184,24 @@ def _mail() -> str:
         raise Bad(f"the mail server does not take us ({type(error).__name__}): see TRIAGE_MAIL_URL") from error
     waiting = Posting.objects.exclude(address="").filter(status=Posting.Status.WAITING).count()
     return f"the mail server takes us, {waiting} mails wait"
+
+
+def _sign_in() -> str:
+    from triage import openid
+    from triage.models import Person, SecondFactor
+    from triage.web import openid as provider
+
+    if unknown := openid.unknown_roles():
+        raise Bad(f"TRIAGE_OIDC_ROLES names roles that there are not: {', '.join(unknown)}")
+    if trouble := provider.trouble():
+        raise Bad(f"the OpenID provider cannot be used ({trouble}): see TRIAGE_OIDC_ISSUER")
+    rule = environment().second_factor
+    chiefs = Person.objects.filter(is_superuser=True, is_active=True)
+    without = chiefs.exclude(pk__in=SecondFactor.objects.filter(confirmed_at__isnull=False).values("person")).count()
+    ways = "OpenID Connect" if provider.offered() else ""
+    ways += " and " * bool(ways and environment().local_passwords) + "passwords" * environment().local_passwords
+    advice = f", {without} administrators have none: TRIAGE_SECOND_FACTOR=admins demands it" if without else ""
+    return f"{ways}; second factor {rule}{advice if rule == 'optional' else ''}"
 
 
 def _endpoints() -> str:

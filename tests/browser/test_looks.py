@@ -38,6 +38,12 @@ def _pages(scene: Scene) -> dict[str, str]:
         "source-connect": "/sources/nordwind-snow/connect/",
         "source-test": "/sources/nordwind-snow/test/",
         "deliveries": "/sources/nordwind-snow/deliveries/",
+        "people": "/people/",
+        "person": f"/people/{scene.approver.pk}/",
+        "customers": "/customers/",
+        "customer-settings": f"/customers/{scene.nordwind.slug}/settings/",
+        "tokens": "/tokens/",
+        "second-factor": "/me/second-factor/",
         "me": "/me/",
     }
 

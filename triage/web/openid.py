@@ -159,6 +159,17 @@ def _client() -> Any:
     return client
 
 
+def trouble() -> str:
+    """Why the provider cannot be used just now; empty where it can, or where none is set up."""
+    if not offered():
+        return ""
+    try:
+        _client()
+    except Untrusted as error:
+        return _said(error)
+    return ""
+
+
 def forget() -> None:
     """Fetch the provider's metadata and keys anew at the next sign-in."""
     _clients.clear()

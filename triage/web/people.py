@@ -78,10 +78,11 @@ def person(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @signed_in
-def roles(request: DeskRequest, pk: int, slug: str) -> HttpResponse:
-    """Exactly the ticked roles at one customer."""
+def roles(request: DeskRequest, pk: int, slug: str = "") -> HttpResponse:
+    """Exactly the ticked roles at one customer, of the address or of the form."""
     one = _theirs(request, pk)
-    customer = get_object_or_404(reads.customers_administered(request.user), slug=slug)
+    named = slug or request.POST.get("customer", "")
+    customer = get_object_or_404(reads.customers_administered(request.user), slug=named)
     try:
         changed = accounts.set_roles(one, customer, request.POST.getlist("role"), by=request.user, at=now())
     except accounts.PersonRefused as error:

@@ -109,6 +109,7 @@ urlpatterns = [
     path("people/add/", people.add, name="people-add"),
     path("people/<int:pk>/", people.person, name="person"),
     path("people/<int:pk>/change/", people.change, name="person-change"),
+    path("people/<int:pk>/role/", people.roles, name="person-role"),
     path("people/<int:pk>/roles/<slug:slug>/", people.roles, name="person-roles"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.revoke, name="tokens-revoke"),
