@@ -140,7 +140,7 @@ def _blind(page: Any, known: Itsm, scene: Scene, folder: Path) -> None:
     panel.locator(".pill:has-text('Blind check')").wait_for()
     shown = page.frames[1].locator("#panel").inner_text()
     assert "likely" not in shown
-    assert "97" not in shown
+    assert "97\u00a0%" not in shown
     _look(page, page.frames[1], folder / "panel-blind-light.png")
     panel.locator("input[type=radio][value=KB0005]").check()
     panel.locator("#decide button[type=submit]").click()
