@@ -57,7 +57,7 @@ class Itsm:
         asked = json.dumps({"source": "nordwind-snow", "ticket": ticket, "agent": "bea@desk.example"}).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.triage}/api/panel-tokens/", asked, headers)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - as above
             told = urlsplit(json.load(answer)["url"])
         return f"{self.triage}{told.path}#{told.fragment}"
 
@@ -84,7 +84,7 @@ def test_an_agent_accepts_an_article_inside_the_itsm_and_nobody_else_can_embed_i
     known, other = itsms
     ticket, folder = scene.tickets[0], Path(KEPT or tmp_path)
     context = chromium.new_context(viewport=NARROW, color_scheme="dark")
-    context.set_default_timeout(8000)
+    context.set_default_timeout(20_000)  # the page waits for the pass, and that for our server
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
