@@ -295,7 +295,7 @@ def test_a_first_message_shows_what_it_would_get_but_never_of_a_text_that_is_ans
         "subject": "unlock office",
         "body": "hello, my account is locked after too many failed sign-ins in the office regards",
     }
-    send(source, **text)
+    send(source, subject=text["subject"], body=text["body"])
     admin = client_of(factories.member(customer, Role.ADMIN))
     path = reverse("source-test", args=[source.slug])
     page = text_of(admin.get(path))

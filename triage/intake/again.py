@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from triage import lifecycle
-from triage.intake.accepting import Accepted, Message, Tally, apply_tickets, in_words, names_of, writer
+from triage.intake.accepting import TRIES, Accepted, Message, Tally, apply_tickets, in_words, names_of, writer
 from triage.intake.changes import Result
 from triage.intake.owners import ACTOR
 from triage.intake.pages import parsed_again
@@ -36,8 +36,19 @@ def apply_stored(
     """
     message = _message(source, stored)
     names = names_of(message)
+    for _ in range(TRIES - 1):
+        try:
+            return _applied(message, names, stored.row, at=at, actor=actor, note=note)
+        except IntegrityError:  # another process brought one of its tickets at the same moment: now it is known
+            continue
+    return _applied(message, names, stored.row, at=at, actor=actor, note=note)
+
+
+def _applied(
+    message: Message, names: list[tuple[str, str]], stored: Delivery, *, at: datetime, actor: str, note: Hook | None
+) -> Accepted:
     with writer(), transaction.atomic(durable=True):
-        row = Delivery.objects.select_for_update().get(pk=stored.row.pk)
+        row = Delivery.objects.select_for_update().get(pk=stored.pk)
         tally = Tally(problems=list(message.parsed.problems))
         apply_tickets(message, names, tally)
         _conclude(row, tally.problems, at=at, actor=actor)
