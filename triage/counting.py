@@ -4,9 +4,9 @@ Every count is made anew from the rows, never added to: a lost or doubled pass c
 fill again by themselves. The reconciler calls `keep`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import transaction
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -28,6 +28,7 @@ from triage.models import (
 )
 
 T = Ticket.Status
+Counted: TypeAlias = list[tuple[int, str, int]]
 HOURS, SLOW = "counting of hours", "counting of verdicts"
 EVERY = {HOURS: timedelta(seconds=10), SLOW: timedelta(minutes=5)}
 OVERLAP = timedelta(minutes=2)
@@ -136,10 +137,11 @@ def _count(*, begins: datetime, ends: datetime) -> None:
             n_too_late=Count("pk", filter=Q(decided=True, kept=False)),
         )
     )
-    found = [
-        HourCount(customer_id=row["customer"], hour=row["hour"], **{name: row[f"n_{name}"] for name in COLUMNS})
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        sums: Mapping[str, Any] = row  # a column for each of COLUMNS
+        counts = {name: sums[f"n_{name}"] for name in COLUMNS}
+        found.append(HourCount(customer_id=row["customer"], hour=row["hour"], **counts))
     kept = {(row.customer_id, row.hour) for row in found}
     with transaction.atomic():
         for old in HourCount.objects.filter(hour__gte=begins, hour__lt=ends):
@@ -182,7 +184,7 @@ def _articles(*, at: datetime) -> None:
         ("tickets", _volume(at=at)),
         ("draws", _draws()),
         ("verdicts", _verdicts(at=at)),
-        ("agreed", _verdicts(at=at).filter(named=True)),
+        ("agreed", _verdicts(at=at, agreed=True)),
     ):
         for customer, article, count in rows:
             found.setdefault((customer, article), {})[name] = count
@@ -192,54 +194,45 @@ def _articles(*, at: datetime) -> None:
         ArticleCount.objects.bulk_create(rows_now, batch_size=500)
 
 
-def _volume(*, at: datetime) -> QuerySet[Any, tuple[Any, ...]]:
+def _volume(*, at: datetime) -> Counted:
     rows = Decision.objects.filter(in_force=True, made_at__gt=at - MONTH, ticket__draw__purpose=Draw.Purpose.NONE)
-    return (
-        rows.exclude(article="")
-        .order_by()
-        .values("customer", "article")
-        .annotate(n=Count("pk"))
-        .values_list("customer", "article", "n")
-    )
+    return _by_article(rows.exclude(article=""), Count("pk"))
 
 
-def _draws() -> QuerySet[Any, tuple[Any, ...]]:
+def _draws() -> Counted:
     """Clusters of the sealed holdout that people have answered, newer than what the release in force was trained on.
 
     Counted by what the model said of them; what people said is not looked at, since it may certify.
     """
     newest = Release.objects.filter(customer=OuterRef("customer"), status=Release.Status.IN_FORCE)
     answered = Review.objects.filter(ticket=OuterRef("ticket"), blind=True, undone_at__isnull=True)
-    return (
+    rows = (
         Decision.objects.filter(Exists(answered), in_force=True, ticket__draw__purpose=Draw.Purpose.HOLDOUT)
         .exclude(article="")
         .annotate(trained=Subquery(newest.values("trained_until")[:1]))
         .filter(Q(trained__isnull=True) | Q(ticket__draw__drawn_at__gt=F("trained")))
-        .order_by()
-        .values("customer", "article")
-        .annotate(n=Count("ticket__draw__cluster", distinct=True))
-        .values_list("customer", "article", "n")
     )
+    return _by_article(rows, Count("ticket__draw__cluster", distinct=True))
 
 
-def _verdicts(*, at: datetime) -> QuerySet[Any, Any]:
-    """Decisions with a standing verdict of the last month on the same text; `named`: it named the decision's article.
+def _verdicts(*, at: datetime, agreed: bool = False) -> Counted:
+    """Decisions with a standing verdict of the last month on the same text; `agreed`: it named the decision's article.
 
     Verdicts on the holdout are left out: they may certify.
     """
     said = Review.objects.filter(
         ticket=OuterRef("ticket"), text_hash=OuterRef("text_hash"), undone_at__isnull=True, decided_at__gt=at - MONTH
     )
-    return (
-        Decision.objects.filter(Exists(said), in_force=True)
-        .exclude(article="")
-        .exclude(ticket__draw__purpose=Draw.Purpose.HOLDOUT)
-        .annotate(named=Exists(said.filter(article=OuterRef("article"))))
-        .order_by()
-        .values("customer", "article")
-        .annotate(n=Count("pk"))
-        .values_list("customer", "article", "n")
-    )
+    if agreed:
+        said = said.filter(article=OuterRef("article"))
+    rows = Decision.objects.filter(Exists(said), in_force=True).exclude(article="")
+    return _by_article(rows.exclude(ticket__draw__purpose=Draw.Purpose.HOLDOUT), Count("pk"))
+
+
+def _by_article(rows: QuerySet[Decision], number: Count) -> Counted:
+    """(customer, article, count) of decisions."""
+    counted = rows.order_by().values("customer", "article").annotate(n=number)
+    return [(row["customer"], row["article"], row["n"]) for row in counted]
 
 
 def _certificates() -> None:
@@ -257,14 +250,14 @@ def _certificates() -> None:
             units.setdefault(run.ticket.draw.cluster, set()).add(contradicted(run, review) if review else None)
     found = []
     for certificate in Certificate.objects.values_list("pk", flat=True):
-        units = checked.get(certificate, {}).values()
+        verdicts_of = list(checked.get(certificate, {}).values())
         found.append(
             CertificateCount(
                 certificate_id=certificate,
                 runs=totals.get(certificate, 0),
-                verified=sum(verdicts != {None} for verdicts in units),
-                wrong=sum(True in verdicts for verdicts in units),
-                missing=sum(verdicts == {None} for verdicts in units),
+                verified=sum(verdicts != {None} for verdicts in verdicts_of),
+                wrong=sum(True in verdicts for verdicts in verdicts_of),
+                missing=sum(verdicts == {None} for verdicts in verdicts_of),
             )
         )
     CertificateCount.objects.bulk_create(

@@ -1,6 +1,7 @@
 """The control room's figures."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from tests import factories
 from tests.factories import NOW
 from triage import counting
-from triage.models import CertificateCount, Customer, Person
+from triage.models import CertificateCount, Customer, Membership, Person, Ticket
 from triage.queries import certificates, outcomes, overview, storms
 
 pytestmark = pytest.mark.django_db
@@ -117,9 +118,9 @@ def test_the_share_of_wrong_runs_has_its_exact_interval(customer: Customer, pers
 class TestStorms:
     """Many equal alerts at once."""
 
-    def _alerts(self, customer: Customer, count: int, **values: object) -> list[object]:
+    def _alerts(self, customer: Customer, count: int, **values: object) -> list[Ticket]:
         source = factories.source(customer=customer)
-        given = {"source": source, "actor": "machine", "subject": "Disk full on web-1", **values}
+        given: dict[str, Any] = {"source": source, "actor": "machine", "subject": "Disk full on web-1", **values}
         return [factories.ticket(**given) for _ in range(count)]
 
     def test_who_and_how_many_and_which_run(self, customer: Customer, person: Person) -> None:
@@ -152,7 +153,7 @@ def test_switches_of_many_customers_take_as_many_queries_as_those_of_one(
     person = factories.member(factories.customer())
     for wanted in (1, 8):
         for _ in range(wanted - 1):
-            factories.Membership.objects.create(person=person, customer=factories.customer(), role="agent")
+            Membership.objects.create(person=person, customer=factories.customer(), role="agent")
         with django_assert_num_queries(5):
             cards = overview.customers(person, at=NOW)
         assert len(cards) == wanted

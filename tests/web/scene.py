@@ -7,8 +7,25 @@ from pathlib import Path
 from runbooks.targets import accounts
 from runbooks.targets import directory as directories
 from tests import factories
-from triage import approvals, lifecycle
-from triage.models import Article, Customer, Mode, Notification, Person, Role, Run, Source, Target, Ticket, WorkerBeat
+from triage import approvals, counting, lifecycle
+from triage.models import (
+    Article,
+    ArticleCount,
+    CertificateCount,
+    Comparison,
+    Customer,
+    Mode,
+    Notification,
+    Person,
+    Release,
+    Role,
+    Run,
+    Source,
+    Target,
+    Ticket,
+    Tuning,
+    WorkerBeat,
+)
 
 ARTICLES = (
     ("KB0001", "Account locked after failed sign-ins", "unlock_account"),
@@ -198,6 +215,28 @@ def busy(scene: Scene, *, at: datetime) -> None:
         text="Unlock an account: unknown. The worker was lost.",
         link=f"/runs/{scene.lost.uuid}/",
         created_at=at,
+    )
+    _counted(scene, release, at=at)
+
+
+def _counted(scene: Scene, release: Release, *, at: datetime) -> None:
+    """What the reconciler counts, and what a training leaves behind."""
+    counting.all_anew(at=at)
+    sure = [[round(0.999 - step / 400, 4), round(0.999 - step / 420, 4), int(step % 29 != 28)] for step in range(180)]
+    rows = {"KB0001": sure, "KB0004": [[0.4, 0.5 + step / 80, step % 3 > 0] for step in range(40)]}
+    labels = {key: 40 + 17 * number for number, (key, _title, _runbook) in enumerate(ARTICLES)}
+    report = {"accuracy_linear": 0.902, "accuracy_fasttext": 0.884, "families": "both"}
+    Tuning.objects.create(release=release, rows=rows, labels=labels, report=report)
+    ArticleCount.objects.update_or_create(
+        customer=scene.nordwind, article="KB0001", defaults={"tickets": 240, "draws": 61, "verdicts": 80, "agreed": 74}
+    )
+    CertificateCount.objects.update_or_create(
+        certificate=release.certificate_set.get(), defaults={"runs": 412, "verified": 63, "wrong": 1, "missing": 2}
+    )
+    old = Release.objects.get(customer=scene.nordwind, status="retired")
+    found = [{"old": "KB0001", "new": "KB0004", "count": 9, "tickets": [str(scene.tickets[0].uuid)]}]
+    Comparison.objects.create(
+        customer=scene.nordwind, new=release, old=old, made_at=at, since=at, tickets=800, differing=9, found=found
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, When
 
 from classifier.metrics import accuracy_interval, calibration_error
 from classifier.metrics import reliability as bins_of
@@ -86,8 +86,9 @@ def earlier(release: Release) -> Release | None:
 
 def rivals(release: Release) -> QuerySet[Release]:
     """What this release can be compared with: the customer's others, the one in force first, then the newest."""
-    rows = Release.objects.of(release.customer).exclude(pk=release.pk).defer("measures")
-    return rows.annotate(now=Count("pk", filter=Q(status=S.IN_FORCE))).order_by("-now", "-created_at")[:20]
+    rows: QuerySet[Release] = Release.objects.of(release.customer).exclude(pk=release.pk).defer("measures")
+    first = Case(When(status=S.IN_FORCE, then=0), default=1)
+    return rows.order_by(first, "-created_at")[:20]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -33,13 +33,17 @@ POINTS = 72.0
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture with its title, and the same figures as a table for whoever cannot see it."""
+    """A picture with its title, and the same figures as a table for whoever cannot see it.
+
+    `legend`: (colour, name) of its series, where there are several.
+    """
 
     key: str
     title: str
     svg: SafeString
     columns: tuple[str, ...]
     rows: Cells
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def stacked(*, key: str, title: str, unit: str, labels: tuple[str, ...], series:
         if any(one.values[place] for one in series)
     )
     svg = _picture(draw, key=key, label=title)
-    return Chart(key, title, svg, (_("From"), *(one.name for one in series)), table)
+    legend = tuple((one.colour, one.name) for one in series if any(one.values))
+    return Chart(key, title, svg, (_("From"), *(one.name for one in series)), table, legend)
 
 
 @lru_cache(maxsize=128)
@@ -121,10 +126,10 @@ def intervals(*, key: str, title: str, unit: str, limit: str, found: tuple[Inter
             colour = _HEX["bad" if outside else "o0"]
             axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, linewidth=3)
             axes.plot(100 * one.share, place, "o", color=colour, markersize=7)
-            axes.plot([100 * one.limit] * 2, [place - 0.36, place + 0.36], color=_HEX["ink"], linewidth=2)
-            axes.annotate(one.name, (0, place), xytext=(2, 9), textcoords="offset points", color=_HEX["muted"])
+            axes.plot([100 * one.limit] * 2, [place - 0.32, place + 0.08], color=_HEX["ink"], linewidth=2)
+            axes.annotate(one.name, (0, place), xytext=(2, 11), textcoords="offset points", color=_HEX["muted"])
         axes.set_yticks([])
-        axes.set_ylim(-0.6, len(found) - 0.2)
+        axes.set_ylim(-0.5, len(found) - 0.2)
         axes.set_xlim(0, 1.1 * 100 * max(max(one.high, one.limit) for one in found))
         axes.set_xlabel(unit)
 
@@ -168,7 +173,7 @@ def reliability(*, key: str, title: str, found: tuple[Bin, ...]) -> Chart:
         for one in found
     )
     columns = (said, right, _("95 % interval"), _("Rows"))
-    return Chart(key, title, _picture(draw, key=key, label=title, size=(4.6, 3.4)), columns, rows)
+    return Chart(key, title, _picture(draw, key=key, label=title, size=(5.6, 3.2)), columns, rows)
 
 
 @lru_cache(maxsize=128)
@@ -209,7 +214,7 @@ def _picture(
     key: str,
     label: str,
     size: tuple[float, float] = (5.6, 2.7),
-    grid: str = "y",
+    grid: Literal["x", "y"] = "y",
 ) -> SafeString:
     """The SVG of one drawing, `size` in inches. One at a time in a process."""
     import matplotlib as mpl
@@ -244,11 +249,14 @@ def _picture(
 
 def _inline(svg: str, *, label: str, size: tuple[float, float]) -> str:
     """The drawing as a part of a page, without styles. The salt of its key keeps its names its own."""
-    body = _STYLE.sub(lambda found: _attributes(found[1]), _GROUP.sub("<g>", _HEAD.sub("", svg, count=1)))
+    body = _STYLE.sub(
+        lambda found: _attributes(found[1]),
+        _GROUP.sub("<g>", _HEAD.sub("", svg, count=1)).replace("xlink:href", "href"),
+    )
     width, height = (side * POINTS for side in size)
     head = (
         f'<svg class="drawing" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
-        'xmlns:xlink="http://www.w3.org/1999/xlink" stroke-linejoin="round">'
+        'stroke-linejoin="round">'
     )
     return head + body
 

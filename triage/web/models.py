@@ -30,7 +30,7 @@ def models(request: DeskRequest) -> HttpResponse:
     """All releases; asked for by htmx, the trainings' progress only."""
     customers = list(customers_of(request.user)[: certificates.MOST])
     customer = chosen(customers, request.GET.get("customer", ""))
-    context = {"jobs": reads.jobs(request.user, customer=customer)}
+    context: dict[str, Any] = {"jobs": reads.jobs(request.user, customer=customer)}
     if request.htmx:
         return part(request, "triage/model_jobs.html", context)
     mine = publishes_at(request.user, customers)
@@ -77,6 +77,9 @@ def promote(request: DeskRequest, slug: str, version: str) -> HttpResponse:
     """Bring a release into force: first what that changes, then, by POST, the change."""
     release = _release(request, slug, version)
     check_can_publish(request.user, release.customer)
+    if release.status == Release.Status.IN_FORCE:
+        messages.success(request, _("%(version)s is in force.") % {"version": release.version})
+        return redirect("model", slug, version)
     if request.method == "GET":
         return _confirm(request, release, back=False)
     try:

@@ -42,7 +42,7 @@ def overview(request: DeskRequest) -> HttpResponse:
         "choices": customers,
         "span": span,
         "shown": _charts(span, cards),
-        "waiting": outcomes.waiting(request.user, customer=customer, at=at),
+        "ages": outcomes.waiting(request.user, customer=customer, at=at),
         "counted_at": counting.counted_at(),
         "minutes": sorted({one.minutes_a_ticket for one in ([customer] if customer else customers)}),
         "verdicts": verdicts,
