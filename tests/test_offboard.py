@@ -20,7 +20,7 @@ from triage.itsm import IncomingTicket, Page
 from triage.lake import forgetting, here, layout
 from triage.lake.store import ObjectStore
 from triage.models import AuditEvent, Customer, Delivery, Job, Person, Run, RunPiece, Source, SourceMapping, Ticket
-from triage.offboarding import belonging, container, exporting
+from triage.offboarding import belonging, container, exporting, held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WORD = "zebrafinch"
@@ -290,6 +290,22 @@ def test_rows_that_come_while_it_is_exported_are_exported_too(tmp_path: Path, mo
     monkeypatch.setattr(exporting, "export", busy)
     assert triage("offboard", "here", "--export", tmp_path / "out", "--yes", "here").exit_code == 0
     assert "LATE" in (tmp_path / "out" / "tables" / "ticket.jsonl").read_text()
+
+
+def test_one_process_at_a_time_and_a_silent_one_loses_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    customer, said = factories.customer(slug="here"), list[str]()
+    monkeypatch.setattr(held, "LEASE", timedelta(seconds=0.3))
+    first = held.Held.claim(customer, progress=said.append)
+    second = held.Held.claim(customer, progress=said.append)
+    assert said == ["waiting for another process, which was killed or still works: at most 0 s"]
+    with pytest.raises(offboarding.OffboardRefused, match="took this offboarding over"):
+        first.beat(step="deleting")
+    first.release()
+    monkeypatch.setattr(held, "PATIENCE", -0.2)
+    second.beat()
+    with pytest.raises(offboarding.OffboardRefused, match="another process is offboarding here"):
+        held.Held.claim(customer, progress=said.append)
+    assert second.step == "begun"
 
 
 def test_every_table_is_somebodys() -> None:

@@ -12,6 +12,11 @@ from typing import IO, Any, Self
 
 MANIFEST = "manifest.json"
 CHUNK = 1024 * 1024
+Tick = Callable[[], object]
+
+
+def never() -> None:
+    """For whoever has nothing to be kept alive."""
 
 
 class ExportBroken(Exception):
@@ -91,10 +96,10 @@ class Container:
             os.fsync(file.fileno())
 
 
-def check(path: Path) -> dict[str, Any]:
+def check(path: Path, *, tick: Tick = never) -> dict[str, Any]:
     """The manifest of an export that is complete and readable: every part is there, whole, and its lines are JSON."""
     try:
-        return _check_zip(path) if is_zip(path) else _check_folder(path)
+        return _check_zip(path, tick) if is_zip(path) else _check_folder(path, tick)
     except (OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ExportBroken(f"{path} is not a complete export: {error}") from error
 
@@ -126,26 +131,29 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _check_zip(path: Path) -> dict[str, Any]:
+def _check_zip(path: Path, tick: Tick) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
         names = {one for one in archive.namelist() if one != MANIFEST}
-        return _checked(manifest, names, archive.open)
+        return _checked(manifest, names, archive.open, tick)
 
 
-def _check_folder(path: Path) -> dict[str, Any]:
+def _check_folder(path: Path, tick: Tick) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
     names = {one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()} - {MANIFEST}
-    return _checked(manifest, names, lambda name: (path / name).open("rb"))
+    return _checked(manifest, names, lambda name: (path / name).open("rb"), tick)
 
 
-def _checked(manifest: dict[str, Any], names: set[str], opened: Callable[[str], IO[bytes]]) -> dict[str, Any]:
+def _checked(
+    manifest: dict[str, Any], names: set[str], opened: Callable[[str], IO[bytes]], tick: Tick
+) -> dict[str, Any]:
     if different := names ^ set(manifest["files"]):
         raise ValueError(f"{min(different)} is missing, or not in the manifest")
     for name, told in manifest["files"].items():
         digest, size, lines = hashlib.sha256(), 0, 0
         with opened(name) as file:
             for part in file:
+                tick()
                 digest.update(part)
                 size += len(part)
                 lines += part.count(b"\n")

@@ -14,7 +14,7 @@ from triage.lake.columns import COLUMNS
 from triage.models import Customer, Delivery, Membership, Person
 from triage.offboarding import belonging, container, shared
 from triage.offboarding.belonging import Belonging
-from triage.offboarding.container import Container, ExportBroken
+from triage.offboarding.container import Container, ExportBroken, Tick, never
 
 FORMAT = 1
 KEPT = {
@@ -25,17 +25,19 @@ KEPT = {
 Progress = Callable[[str], None]
 
 
-def export(customer: Customer, path: Path, *, own: list[int], at: datetime, progress: Progress) -> dict[str, Any]:
+def export(
+    customer: Customer, path: Path, *, own: list[int], at: datetime, progress: Progress, tick: Tick = never
+) -> dict[str, Any]:
     """Write everything of the customer's to `path` and check what was written; the manifest.
 
-    `own`: its own sources. Nothing is changed. Raises ExportBroken, LakeError.
+    `own`: its own sources. `tick` is called often. Nothing is changed. Raises ExportBroken, LakeError.
     """
     with Container(path) as out:
         people: set[int] = set(Membership.objects.filter(customer=customer).values_list("person_id", flat=True))
-        counts = {table.name: _table(out, table, customer, people) for table in belonging.tables()}
+        counts = {table.name: _table(out, table, customer, people, tick) for table in belonging.tables()}
         counts["person"] = out.write("tables/person.jsonl", _people(people))
         progress(f"{sum(counts.values())} rows of {sum(map(bool, counts.values()))} tables")
-        lake, mixed = _lake(out, customer, own)
+        lake, mixed = _lake(out, customer, own, tick)
         progress(f"{sum(lake.values())} objects, lines and rows of the lake")
         out.finish(
             {
@@ -48,7 +50,7 @@ def export(customer: Customer, path: Path, *, own: list[int], at: datetime, prog
                 "kept": KEPT | ({shared.MIXED: f"{mixed} messages"} if mixed else {}),
             }
         )
-    manifest = container.check(path)
+    manifest = container.check(path, tick=tick)
     _landed_are_there(customer, manifest)
     return manifest
 
@@ -58,9 +60,10 @@ def counts(customer: int) -> dict[str, int]:
     return {table.name: table.rows(customer).count() for table in belonging.tables()}
 
 
-def _table(out: Container, table: Belonging, customer: Customer, people: set[int]) -> int:
+def _table(out: Container, table: Belonging, customer: Customer, people: set[int], tick: Tick) -> int:
     def lines() -> Iterator[bytes]:
         for batch in belonging.batches(table.rows(customer.pk)):
+            tick()
             for found in batch:
                 people.update(filter(None, (getattr(found, column) for column in table.person_columns)))
                 yield belonging.line(belonging.row(table, found))
@@ -75,22 +78,24 @@ def _people(ids: set[int]) -> Iterator[bytes]:
         yield belonging.line({name: getattr(row, name) for name in names})
 
 
-def _lake(out: Container, customer: Customer, own: list[int]) -> tuple[dict[str, int], int]:
+def _lake(out: Container, customer: Customer, own: list[int], tick: Tick) -> tuple[dict[str, int], int]:
     """What the lake holds of the customer; with it the messages that stay since others' tickets are in them."""
     store, uuid = here.store(), str(customer.uuid)
     found = {"raw": 0, "shared": 0, "models": 0}
     for key in list(store.list(layout.raw_prefix(customer=uuid))):
+        tick()
         out.write(f"lake/{key}", [store.get(key)])
         found["raw"] += 1
     mixed = 0
     for source in shared.of(customer=customer.pk, own=own, mapped=shared.mappings_of(customer.pk)):
         lines: list[bytes] = []
-        for pack in source.packs(store):
+        for pack in source.packs(store, tick=tick):
             lines += pack.mine
             mixed += pack.mixed
         lines += [landing.line_of(row) for row in source.waiting()]
         found["shared"] += out.write(f"lake/shared/{source.source.uuid}.jsonl", lines)
     for key in list(store.list(f"{layout.MODELS}{uuid}/")):
+        tick()
         out.write(f"lake/{key}", [store.get(key)])
         found["models"] += 1
     for name in COLUMNS:

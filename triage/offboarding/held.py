@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.utils import timezone
 from triage.models import Customer, Job
 
 KIND = "offboard"
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=60)
+BEAT = 5.0
 PATIENCE = 5.0
 
 
@@ -25,6 +27,7 @@ class Held:
     def __init__(self, row: Job, holder: uuid.UUID) -> None:
         self.row, self.holder = row, holder
         self.told: dict[str, Any] = row.settings
+        self._beaten = time.monotonic()
 
     @property
     def step(self) -> str:
@@ -37,11 +40,12 @@ class Held:
         return int(self.told["customer"])
 
     @classmethod
-    def claim(cls, customer: Customer) -> "Held":
+    def claim(cls, customer: Customer, *, progress: Callable[[str], None]) -> "Held":
         """Take the job up; where another process holds it, once that one has been silent for its lease."""
         told = {"customer": customer.pk, "uuid": str(customer.uuid), "slug": customer.slug, "step": "begun"}
         name = f"{KIND}-{customer.uuid}"
         Job.objects.get_or_create(name=name, defaults={"kind": KIND, "settings": told, "changed_at": timezone.now()})
+        said = False
         holder, give_up = uuid.uuid4(), time.monotonic() + LEASE.total_seconds() + PATIENCE
         while True:
             at = timezone.now()
@@ -52,15 +56,23 @@ class Held:
                 return cls(Job.objects.get(name=name), holder)
             if time.monotonic() > give_up:
                 raise OffboardRefused(f"another process is offboarding {customer.slug}: wait until it has ended")
+            if not said:
+                progress(f"waiting for another process, which was killed or still works: at most {LEASE.seconds} s")
+                said = True
             time.sleep(0.2)
 
     def beat(self, **told: Any) -> None:
         """Keep the lease, and remember what is told; OffboardRefused where another process took it meanwhile."""
-        at = timezone.now()
+        at, self._beaten = timezone.now(), time.monotonic()
         self.told = {**self.told, **told}
         mine = Job.objects.filter(pk=self.row.pk, holder=self.holder)
         if not mine.update(settings=self.told, leased_until=at + LEASE, changed_at=at):
             raise OffboardRefused("another process took this offboarding over")
+
+    def tick(self) -> None:
+        """Keep the lease now and then; for calling often."""
+        if time.monotonic() - self._beaten > BEAT:
+            self.beat()
 
     def release(self) -> None:
         """Let the next command go on at once."""

@@ -22,6 +22,7 @@ from triage.itsm import IncomingTicket
 from triage.lake import layout
 from triage.lake.store import ObjectStore
 from triage.models import Delivery, DeliveryKey, Source, SourceMapping, Ticket
+from triage.offboarding.container import Tick, never
 
 _WORD = re.compile(r"[\w.-]+")
 MIXED = "messages of shared sources with tickets of other customers in them stay in the lake as they were signed"
@@ -60,9 +61,10 @@ class Shared:
         named = Ticket.objects.filter(source=source).values_list("external_id", "customer_id")
         self._owners: dict[str, bool] = {external: owner == customer for external, owner in named}
 
-    def packs(self, store: ObjectStore) -> Iterator[Lines]:
+    def packs(self, store: ObjectStore, *, tick: Tick = never) -> Iterator[Lines]:
         """The packs that hold anything of the customer's."""
         for key in list(store.list(layout.raw_prefix(customer=None, source=str(self.source.uuid)))):
+            tick()
             found = Lines(key)
             packed = store.get(key)
             texts = [text for text in packed.split(b"\n") if text]
@@ -149,13 +151,13 @@ def mappings_of(customer: int) -> list[tuple[int, str, str]]:
     return list(SourceMapping.objects.filter(customer=customer).values_list("source", "part", "value"))
 
 
-def forget(source: Shared, store: ObjectStore) -> int:
+def forget(source: Shared, store: ObjectStore, *, tick: Tick = never) -> int:
     """Take the customer's lines out of the source's packs; how many. Safe to do again from any line.
 
     The rows go first: once a line has left its object, nothing says any more which row it was.
     """
     count = 0
-    for pack in source.packs(store):
+    for pack in source.packs(store, tick=tick):
         if not pack.changes:
             continue
         _drop(pack.ids)

@@ -56,7 +56,7 @@ def offboard(customer: Customer, path: Path, *, actor: str, progress: Progress) 
 
     Raises OffboardRefused, ExportBroken, LakeError; each time the same command goes on later.
     """
-    job = Held.claim(customer)
+    job = Held.claim(customer, progress=progress)
     try:
         return _through(job, customer, path, actor=actor, progress=progress)
     finally:
@@ -117,7 +117,7 @@ def _export(job: Held, customer: Customer, path: Path, *, progress: Progress) ->
         container.remove(path)
         for source in shared.of(customer=customer.pk, own=own, mapped=mapped):
             landing.land_source(source.source.pk, at=timezone.now())
-        manifest = exporting.export(customer, path, own=own, at=timezone.now(), progress=progress)
+        manifest = exporting.export(customer, path, own=own, at=timezone.now(), progress=progress, tick=job.tick)
         told = {name: count for name, count in manifest["rows"].items() if name != "person"}
         with transaction.atomic():
             Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
@@ -137,7 +137,7 @@ def _checked(path: Path, job: Held) -> dict[str, Any]:
         raise OffboardRefused(
             f"deleting has begun on the strength of {job.told.get('written')}, which is not at {path}: name that file"
         )
-    manifest = container.check(path)
+    manifest = container.check(path, tick=job.tick)
     if container.digest_of(path) != job.told["sha256"]:
         raise OffboardRefused(f"{path} is not the export that deleting began with: name that one")
     return manifest
@@ -145,7 +145,7 @@ def _checked(path: Path, job: Held) -> dict[str, Any]:
 
 def _forget_shared(job: Held, _: Offboarded) -> None:
     for source in shared.of(customer=job.customer, own=job.told["own"], mapped=job.told["mapped"]):
-        shared.forget(source, here.store())
+        shared.forget(source, here.store(), tick=job.tick)
         job.beat()
 
 
