@@ -11,9 +11,11 @@ from triage import approvals, counting, lifecycle
 from triage.models import (
     Article,
     ArticleCount,
+    ArticleFeed,
     CertificateCount,
     Comparison,
     Customer,
+    FeedArticle,
     Mode,
     Notification,
     Person,
@@ -208,6 +210,7 @@ def busy(scene: Scene, *, at: datetime) -> None:
     for name in ("classify", "runbooks", "background"):
         WorkerBeat.objects.create(name=name, pid=1, at=at)
     WorkerBeat.objects.create(name="reconciler", pid=1, at=at - timedelta(minutes=4))
+    _feeds(scene, at=at)
     Notification.objects.create(
         customer=scene.nordwind,
         kind="run_unknown",
@@ -238,6 +241,21 @@ def _counted(scene: Scene, release: Release, *, at: datetime) -> None:
     Comparison.objects.create(
         customer=scene.nordwind, new=release, old=old, made_at=at, since=at, tickets=800, differing=9, found=found
     )
+
+
+def _feeds(scene: Scene, *, at: datetime) -> None:
+    """A feed that fails, has lost many of its articles and lists one that cannot be taken over; and one in step."""
+    common = {"done_at": at, "counts": {"added": 3, "changed": 12, "retired": 1, "back": 0}}
+    failing = {"failure": "wiki.nordwind.example answered 401; check the address and the secret", "held_back": 14}
+    feed = ArticleFeed.objects.create(
+        slug="wiki", kind="confluence_dc", name="Wiki", customer=scene.nordwind, failing_since=at, **failing, **common
+    )
+    article = Article.objects.get(key="KB0002", customer=None)
+    shared = ArticleFeed.objects.create(slug="kb", kind="servicenow", name="ServiceNow IT knowledge", **common)
+    url = "https://acme.service-now.example/kb_view.do?sysparm_article=KB0002"
+    FeedArticle.objects.create(feed=shared, external_id="KB0002", article=article, url=url, changed_at=at)
+    problem = 'KB0007 is in use: an article that all customers share, "Printer on the floor does not print".'
+    FeedArticle.objects.create(feed=feed, external_id="70007", title="Printers", url=url, problem=problem)
 
 
 def _ticket(source: Source, row: tuple[int, int, str, str, str, str, float, str], *, at: datetime) -> Ticket:

@@ -56,7 +56,8 @@ class Entry:
     """One article in one language as the knowledge base tells it; texts are plain.
 
     `key`: what people there call it; `group`: the key of the article that it translates, its own where it translates
-    none. `live`: readers there can see it. `url`: where it stands, an address or a path. `symptoms` and `aliases` are for a new article only: people edit them here.
+    none. `live`: readers there can see it. `url`: where it stands, an address or a path. `symptoms` and `aliases` are
+    for a new article only: people edit them here.
     """
 
     external_id: str

@@ -56,7 +56,7 @@ def _one(feed: ArticleFeed, row: FeedArticle, entry: Entry, *, at: datetime) -> 
         if row.pk is not None:
             _keep(row, leaving_in=feed.pass_id)
         return ""
-    if row.pk is not None and row.article_id and row.seen_in == feed.pass_id and row.digest != entry.digest:
+    if row.article_id and row.seen_in == feed.pass_id and row.digest != entry.digest:
         _keep(row, problem=f"It is listed twice with different texts; {shown(entry.title)} was left out.")
         return "refused"
     row.leaving_in, row.seen_in = None, feed.pass_id
@@ -135,9 +135,8 @@ def _put_aside(feed: ArticleFeed, one: Unusable) -> None:
     if not one.external_id:
         return
     mine = FeedArticle.objects.filter(feed=feed)
-    parts = Q(external_id__startswith=f"{one.external_id}:") | Q(
-        url=one.external_id
-    )  # translations; a file by its path
+    # an article's translations; a file by its path
+    parts = Q(external_id__startswith=f"{one.external_id}:") | Q(url=one.external_id)
     known = mine.filter(Q(external_id=one.external_id) | parts)
     said = {"problem": one.reason[:LONGEST_REASON], "seen_in": feed.pass_id, "leaving_in": None}
     if not known.update(**said):
