@@ -66,7 +66,8 @@ def test_a_source_is_connected_in_three_steps_and_goes_live(
     desk.keyboard.press("Enter")
     desk.wait_for_selector("h1:has-text('step 2 of 3')")
     secret, url = desk.inner_text("#secret-text"), desk.inner_text("#paste-0")
-    look(desk, "step-2", folder)
+    if KEPT:  # an empty one is among the looks of all pages
+        look(desk, "step-2", folder)
     desk.reload()
     assert secret not in desk.content()
     desk.select_option("#credentials", "bearer")
@@ -87,7 +88,8 @@ def test_a_source_is_connected_in_three_steps_and_goes_live(
     desk.wait_for_selector("h1:has-text('Own tool')")
     ticket = Ticket.objects.get(external_id="INC7")
     assert ticket.source == Source.objects.get(name="Own tool")
-    look(desk, "source-live", folder)
+    if KEPT:
+        look(desk, "source-live", folder)
     desk.click("text=Delivery log")
     desk.wait_for_selector("td:has-text('INC7')")
     desk.keyboard.press("j")
