@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests import factories
+from tests.itsm.fakes.server import Asked, Desk, Told, serving
 from triage.itsm import PayloadInvalid, PayloadTooLarge, SignatureInvalid, standard
 from triage.itsm.base import IncomingTicket
+from triage.itsm.placing import Order
 from triage.models import Source
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -219,3 +221,31 @@ def test_one_line_of_a_bulk_delivery_is_no_larger_than_a_single_ticket() -> None
     body = json.dumps({"external_id": "1", "body": "x" * standard.SINGLE_BYTES}).encode()
     (bad,) = standard.parse(body=body, content_type="application/x-ndjson", at=AT).problems
     assert "bytes" in bad.reason
+
+
+class Callback(Desk):
+    """Takes what a standard source is told, and answers `said`."""
+
+    said: object = None
+
+    def answer(self, asked: Asked) -> Told:  # noqa: ARG002 - the same answer to everything
+        return Told(200, self.said) if self.said is not None else Told(200, text="")
+
+
+def test_what_is_to_be_placed_goes_to_the_callback_with_what_it_may_go_over_and_the_answer_is_believed() -> None:
+    order = Order("place-1", {"group": "Network", "labels": ["vpn"]}, {"group": "Front desk"})
+    with serving(Callback()) as desk:
+        told = {"reply_url": f"{desk.url}/told", "placing": {"customers": {}, "unset": {"group": ["Inbox"]}}}
+        source = Source(slug="s", kind="standard", secrets=factories.SECRET, settings=told)
+        assert standard.place(source, external_id="7", order=order).set == order.wanted
+        desk.said = {"left": {"group": "somebody set Mail", "other": "no"}}
+        placed = standard.place(source, external_id="7", order=order)
+        assert (placed.set, placed.left) == ({"labels": ["vpn"]}, {"group": "somebody set Mail"})
+        first, second = desk.asked
+        assert standard.verify(source=source, headers=first.headers, body=first.body) == "place-1"
+        assert second.headers["webhook-id"] == "place-1"
+        over = {"group": ["Inbox", "Front desk"], "labels": []}
+        content = {"set": order.wanted, "only_over": over}
+        assert first.json() == {"external_id": "7", "what": "place", "content": content}
+    nowhere = standard.place(Source(slug="s", settings={}), external_id="7", order=order)
+    assert set(nowhere.left.values()) == {"the source has no reply_url"}

@@ -141,10 +141,29 @@ def test_a_ticket_that_is_only_pulled_is_answered_in_the_ticket_system(source: S
         assert seen is not None
         assert seen.closed
         assert seen.text_hash == ticket.text_hash
+        check_placing(source, filed[0], closed=filed[1])
         again = pulling.pull(source.pk, at=timezone.now(), by_hand=True)
         assert again is not None
         assert (again.failure, again.created) == ("", 0)
         assert Ticket.objects.get(external_id=filed[1]).status != Ticket.Status.RECEIVED
+
+
+def check_placing(source: Source, issue: str, *, closed: str) -> None:
+    """An assignee is set where nobody is assigned, once, and nobody's choice is overwritten."""
+
+    def place(external_id: str, name: str) -> itsm.Placed:
+        order = itsm.Order("place-1", {"assignee": name, "group": "x"}, {})
+        return itsm.SOURCES["roundup"].place(source, external_id=external_id, order=order)
+
+    assert "no user nobody" in place(issue, "nobody").left["assignee"]
+    first = place(issue, "triage")
+    assert (first.set, set(first.left)) == ({"assignee": "triage"}, {"group"})
+    seen = itsm.SOURCES["roundup"].read(source, issue)
+    assert seen is not None
+    assert first.echo.items() <= seen.incoming.fields.items()
+    assert not place(issue, "triage").set
+    assert place(issue, "admin").left["assignee"] == "somebody set triage"
+    assert not place(closed, "triage").set
 
 
 def test_a_detector_without_its_settings_keeps_nobody_from_filing(tmp_path: Path) -> None:
