@@ -13,6 +13,7 @@ REASON = "Set: labels vpn. Left: group: somebody set Network."
 
 def told(ticket: Ticket) -> None:
     now = timezone.now()
+    assert ticket.customer
     content = {"because": "a person decided: KB0001", "text": "<b>x</b>"}
     Writeback.objects.create(
         customer=ticket.customer, ticket=ticket, key=f"place-{ticket.pk}", what="place", content=content,

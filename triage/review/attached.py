@@ -70,7 +70,8 @@ def _known(ticket: Ticket, key: str) -> Article | None:
         return None
     offered = Article.objects.offered_to(ticket.customer)
     rows = offered.filter(key__iexact=name)
-    if found := rows.filter(customer__isnull=False).first() or rows.first():
+    found: Article | None = rows.filter(customer__isnull=False).first() or rows.first()
+    if found is not None:
         return found
     listed = FeedArticle.objects.filter(Q(external_id=name) | Q(key__iexact=name) | Q(url=name), article__in=offered)
     for feeds in (listed.filter(feed__source=ticket.source_id), listed):
