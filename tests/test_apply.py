@@ -2,13 +2,14 @@
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests import factories
-from triage import applying
+from triage import applying, installation
 from triage.cli import cli
 from triage.itsm import credentials
 from triage.models import (
@@ -29,9 +30,16 @@ from triage.models import (
 )
 from triage.targets import settings_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lake")]
+pytestmark = pytest.mark.django_db
 DOCUMENT = Path(__file__).parent.parent / "docs" / "customers.md"
 HIDDEN = "hunter2-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def _ready_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test goes the command's whole way; for the others database and servers are looked after already."""
+    if "lake" not in request.fixturenames:
+        monkeypatch.setattr(installation, "ready", nullcontext)
 
 
 @pytest.fixture
@@ -65,6 +73,8 @@ def written(tmp_path: Path, text: str) -> Path:
     return file
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("lake")
 def test_the_example_of_the_document_is_applied_once(example: Path) -> None:
     before = Customer.objects.count()
     shown = triage("apply", example)

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests import factories, servers
-from triage import intake, landing, offboarding
+from triage import installation, intake, landing, offboarding
 from triage.cli import cli
 from triage.embedded import Endpoints
 from triage.environment import environment
@@ -22,9 +23,21 @@ from triage.lake.store import ObjectStore
 from triage.models import AuditEvent, Customer, Delivery, Job, Person, Run, RunPiece, Source, SourceMapping, Ticket
 from triage.offboarding import belonging, container, exporting, held
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 WORD = "zebrafinch"
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def whole_way() -> None:
+    """The command looks after database and servers itself."""
+
+
+@pytest.fixture(autouse=True)
+def _ready_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test goes the command's whole way; for the others database and servers are looked after already."""
+    if "whole_way" not in request.fixturenames:
+        monkeypatch.setattr(installation, "ready", nullcontext)
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +134,8 @@ def everything(customer: Customer, *, history: bool = True) -> dict[str, Any]:
             "history": said, "files": files}  # fmt: skip
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("whole_way")
 def test_a_customer_is_exported_and_deleted_and_the_other_stays_as_it_is(tmp_path: Path, store: ObjectStore) -> None:
     shared = factories.source(customer=None, slug="shared")
     going, staying = both(shared)
