@@ -4,8 +4,10 @@ Nobody changes their own standing here, and the last of the provider's administr
 """
 
 import re
+import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from email.utils import parseaddr
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -13,10 +15,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from runbooks import mail as post
 from triage import lifecycle, second_factor
+from triage.environment import environment
 from triage.models import Customer, Identity, Membership, Person, Role, Token
 from triage.permissions import check_can_administer, check_can_govern, check_is_provider
 
+MAIL_SECONDS = 5.0
 _NAME = re.compile(r"[\w.@+-]{1,150}")
 
 
@@ -140,6 +145,33 @@ def check_can_make_link(person: Person, *, by: Person) -> None:
         raise PersonRefused(
             _("This person has signed in before. Only the provider's administrators make another link for them.")
         )
+
+
+def can_mail_link(person: Person) -> bool:
+    """Whether the person has an address and the installation sends mail."""
+    return bool(environment().mail_url.get_secret_value() and post.is_address(person.email))
+
+
+def mail_link(person: Person, link: str, *, at: datetime) -> None:
+    """Send a sign-in link to its owner, now: it is stored nowhere that a later try could take it from."""
+    sender = environment().mail_from
+    text = _(
+        "Hello %(name)s,\n\nthis link signs you in to Triage once, within 24 hours:\n\n%(link)s\n\n"
+        "Whoever opens it is signed in as you: pass it on to nobody.\n"
+    )
+    try:
+        letter = post.letter(
+            sender=sender,
+            to=person.email,
+            subject=_("Your sign-in link for Triage"),
+            text=text % {"name": person.get_full_name() or person.get_username(), "link": link},
+            message_id=f"<{uuid.uuid4()}@{parseaddr(sender)[1].rpartition('@')[2]}>",
+            at=at,
+        )
+        server = environment().mail_url.get_secret_value()
+        post.send(server, letter, sender=sender, to=person.email, seconds=MAIL_SECONDS)
+    except post.MailError as error:
+        raise PersonRefused(_("The mail did not go out: %(why)s") % {"why": error}) from error
 
 
 def close_links(person: Person, *, by: Person, at: datetime) -> int:

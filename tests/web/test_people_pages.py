@@ -10,9 +10,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from tests import factories
+from tests import factories, mailbox
 from tests.web.conftest import client_of
 from triage import customers, people, tokens
+from triage.environment import environment
 from triage.models import AuditEvent, Customer, Membership, Mode, Person, Role, Token
 from triage.web.signin import make_sign_in_link
 
@@ -62,6 +63,28 @@ def test_an_invitation_makes_an_account_and_a_link_that_signs_in_once(chief: Per
         ("approver to ada", customer.pk),
     }
     assert AuditEvent.objects.get(event="sign-in link made").subject_id == ada.pk
+
+
+def test_an_invitation_goes_by_mail_where_there_is_mail_and_is_shown_where_it_fails(
+    chief: Person, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mailbox.running() as box:
+        monkeypatch.setenv("TRIAGE_MAIL_URL", box.url)
+        monkeypatch.setenv("TRIAGE_MAIL_FROM", "Triage <triage@desk.example>")
+        environment.cache_clear()
+        page = _invite(client_of(chief), send="1")
+        assert "on its way to ada@nordwind.example" in page
+        assert not re.search(r"/sign-in/[\w-]{43}/", page)
+        ((to, letter),) = box.letters
+        path = re.search(r"/sign-in/[\w-]{43}/", letter.get_content())
+        assert path
+        assert to == "ada@nordwind.example"
+        assert Client().post(path[0])["Location"] == "/me/"
+        box.refuse = "550 no such mailbox"
+        failed = _invite(client_of(chief), send="1", username="eve", mail="eve@nordwind.example")
+        assert "The mail did not go out" in failed
+        assert re.search(r"/sign-in/[\w-]{43}/", failed)
+    environment.cache_clear()
 
 
 def test_who_has_the_address_already_gets_the_roles_and_no_link(chief: Person, customer: Customer) -> None:

@@ -173,6 +173,8 @@ def test_a_one_time_link_asks_for_it_too() -> None:
     assert not signed_in(client)
     assert client.post("/sign-in/code/", {"code": codes[0]}).status_code == 302
     assert signed_in(client)
+    told = AuditEvent.objects.get(event="signed in by link")
+    assert told.reason == "and a second factor"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def people(request: DeskRequest) -> HttpResponse:
         "administered": reads.customers_administered(request.user)[:500],
         "role_choices": Role.choices,
         "provider": is_provider(request.user),
+        "mails": bool(environment().mail_url.get_secret_value()),
     }
     return show(request, "triage/people.html", context)
 
@@ -63,7 +64,7 @@ def add(request: DeskRequest) -> HttpResponse:
         refuse(request, error)
         return redirect("people")
     if new:
-        return _page(request, person, link=_link(request, person))
+        return _hand_over(request, person)
     said = _("%(mail)s has an account here already: it has the roles now, and nothing else about it was changed.")
     messages.success(request, said % {"mail": given.get("mail", "").strip()})
     return redirect("people")
@@ -104,7 +105,7 @@ def change(request: DeskRequest, pk: int) -> HttpResponse:
         if what == "link":
             accounts.check_can_make_link(one, by=request.user)
             accounts.close_links(one, by=request.user, at=now())
-            return _page(request, one, link=_link(request, one))
+            return _hand_over(request, one)
         said = _change(request, one, what)
     except accounts.PersonRefused as error:
         refuse(request, error)
@@ -147,10 +148,19 @@ def _theirs(request: DeskRequest, pk: int) -> Person:
     return get_object_or_404(reads.people(request.user), pk=pk)
 
 
-def _link(request: DeskRequest, one: Person) -> str:
-    path = make_sign_in_link(one, at=now())
+def _hand_over(request: DeskRequest, one: Person) -> HttpResponse:
+    """Make a sign-in link and mail it, where that was wished; otherwise this answer alone shows it."""
+    link = environment().base_url + make_sign_in_link(one, at=now())
     lifecycle.record(row=one, event="sign-in link made", at=now(), actor=f"person:{request.user.pk}")
-    return environment().base_url + path
+    if not (request.POST.get("send") and accounts.can_mail_link(one)):
+        return _page(request, one, link=link)
+    try:
+        accounts.mail_link(one, link, at=now())
+    except accounts.PersonRefused as error:
+        refuse(request, error)
+        return _page(request, one, link=link)
+    messages.success(request, _("The sign-in link is on its way to %(mail)s.") % {"mail": one.email})
+    return redirect("person", one.pk)
 
 
 def _page(request: DeskRequest, one: Person, **more: Any) -> HttpResponse:
@@ -163,6 +173,7 @@ def _page(request: DeskRequest, one: Person, **more: Any) -> HttpResponse:
         "others": reads.customers_administered(request.user).exclude(pk__in=[c.pk for c in row.roles])[:500],
         "role_choices": Role.choices,
         "governs": governs,
+        "mails": accounts.can_mail_link(one),
         "provider": is_provider(request.user),
         "self": one.pk == request.user.pk,
         "factor": second_factor.of(one),

@@ -59,7 +59,7 @@ class SignIn(LoginView):
         person = form.get_user()
         if not isinstance(person, Person):
             raise PermissionDenied
-        return _enter(self.request, person, onward=self.get_success_url())
+        return _enter(self.request, person, onward=self.get_success_url(), way="signed in with a password")
 
 
 @sensitive_post_parameters()
@@ -78,7 +78,7 @@ def code(request: HttpRequest) -> HttpResponseBase:
         except second_factor.CodeRefused as error:
             problem = str(error)
         else:
-            return _in(request, person, onward=begun["onward"])
+            return _in(request, person, onward=begun["onward"], way=begun["way"], reason="and a second factor")
     context = {"problem": problem, "person": person}
     response = render(request, "triage/sign_in_code.html", context, status=422 if problem else 200)
     patch_cache_control(response, no_store=True)
@@ -128,31 +128,33 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
     if request.method == "POST":
         person = _consume(secret, at=now())
         if person:
-            lifecycle.record(row=person, event="signed in by link", at=now(), actor=f"person:{person.pk}")
             wants_password = environment().local_passwords and not person.has_usable_password()
-            return _enter(request, person, onward=resolve_url("me" if wants_password else "queue"))
+            onward = resolve_url("me" if wants_password else "queue")
+            return _enter(request, person, onward=onward, way="signed in by link")
         failed = True
     response = render(request, "triage/sign_in_link.html", {"failed": failed}, status=410 if failed else 200)
     patch_cache_control(response, no_store=True)
     return response
 
 
-def _enter(request: HttpRequest, person: Person, *, onward: str) -> HttpResponse:
+def _enter(request: HttpRequest, person: Person, *, onward: str, way: str) -> HttpResponse:
     """Sign the person in, unless a second factor has to come first."""
     if second_factor.of(person) is None:
-        return _in(request, person, onward=onward)
+        return _in(request, person, onward=onward, way=way)
     request.session[BEGUN] = {
         "person": person.pk,
         "until": (now() + CODE_LIVES).timestamp(),
         "hash": person.get_session_auth_hash(),
         "onward": onward,
+        "way": way,
     }
     return redirect("sign-in-code")
 
 
-def _in(request: HttpRequest, person: Person, *, onward: str) -> HttpResponse:
+def _in(request: HttpRequest, person: Person, *, onward: str, way: str, reason: str = "") -> HttpResponse:
     request.session.pop(BEGUN, None)
     login(request, person, backend=BACKEND)
+    lifecycle.record(row=person, event=way, at=now(), actor=f"person:{person.pk}", reason=reason)
     gate.close(request, person)
     return redirect(onward)
 
