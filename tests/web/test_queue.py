@@ -166,7 +166,8 @@ def test_the_queue_takes_the_same_queries_for_fifty_rows_as_for_five(scene: Scen
         factories.draw(row, "holdout" if number % 5 == 0 else "none")
     many = [queries(client, path) for path in paths]
     assert many == few
-    assert max(many) <= 24
+    assert max(many[:4]) <= 18
+    assert many[4] <= 30
 
 
 def test_a_filter_is_saved_counted_put_first_and_removed(scene: Scene) -> None:

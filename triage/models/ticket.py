@@ -141,6 +141,13 @@ class Draw(models.Model):
 
     class Meta:
         constraints = [one_of("purpose", DrawPurpose), probability("probability")]
+        indexes = [
+            models.Index(
+                fields=["customer", "ticket"],
+                condition=Q(purpose__in=("holdout", "verify", "reopened")),
+                name="draw_drawn",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} p={self.probability}"

@@ -55,6 +55,11 @@ class Order:
             return rows.filter(Q(place__gt=place) | Q(pk__gt=key), place__gte=place)
         return rows.filter(pk__lt=key)
 
+    def behind(self, place: int, key: int, cursor: str) -> bool:
+        """Whether a row with this place and primary key comes after the cursor's; raises CursorInvalid."""
+        then = _read(cursor)
+        return (place, key) > then if self.urgent else key < then[1]
+
 
 def cursor(ticket: Ticket) -> str:
     """The place right behind a ticket, in either order."""

@@ -5,6 +5,7 @@ numbers, names and times are one row: the first of them in the queue's order, wh
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,13 +79,44 @@ def digest(told: object) -> str:
 def page(person: Person, *, filters: Filters, at: datetime, after: str = "", limit: int = PAGE) -> Page:
     """One page of the queue after a cursor; raises CursorInvalid."""
     wanted = matching(person, filters=filters, at=at)
+    if filters.searches:
+        return _searched(wanted, person=person, filters=filters, at=at, after=after, limit=limit)
     total = wanted.order_by()[:COUNTED].count()
     first = leading(wanted)
     if after:
         first = filters.order.after(first, after)
     tickets = list(light(filters.order.sorted(first))[: limit + 1])
+    return _page(tickets, _sizes(tickets, among=wanted), total, person=person, at=at, limit=limit)
+
+
+def _searched(
+    wanted: QuerySet[Ticket], *, person: Person, filters: Filters, at: datetime, after: str, limit: int
+) -> Page:
+    """What no index answers is looked for once: the first thousand that are found are all that is shown and counted."""
+    found = filters.order.sorted(wanted).values_list("pk", "place", "status", "customer_id", "alike")[:COUNTED]
+    leaders: list[tuple[int, int]] = []
+    sizes: Counter[Group] = Counter()
+    total = 0
+    for pk, place, status, customer, alike in found:
+        total += 1
+        group = (customer, alike)
+        one_of_many = status == T.NEEDS_REVIEW and alike and customer
+        if not one_of_many or not sizes[group]:
+            leaders.append((place, pk))
+        if one_of_many:
+            sizes[group] += 1
+    shown = [pk for place, pk in leaders if not after or filters.order.behind(place, pk, after)][: limit + 1]
+    rows = Ticket.objects.visible_to(person).filter(pk__in=shown)
+    tickets = list(light(filters.order.sorted(rows)))
+    many = {group: size for group, size in sizes.items() if size > 1}
+    return _page(tickets, many, total, person=person, at=at, limit=limit)
+
+
+def _page(
+    tickets: list[Ticket], sizes: Mapping[Group, int], total: int, *, person: Person, at: datetime, limit: int
+) -> Page:
     onward = order.cursor(tickets[limit - 1]) if len(tickets) > limit else ""
-    return Page(rows_of(tickets[:limit], person=person, at=at, among=wanted), total, onward)
+    return Page(rows_of(tickets[:limit], person=person, at=at, sizes=sizes), total, onward)
 
 
 def light(rows: QuerySet[Ticket], *, without: Sequence[str] = HEAVY) -> QuerySet[Ticket]:
@@ -136,9 +168,9 @@ def sources(person: Person) -> list[Source]:
     return list(rows.distinct().order_by("name", "pk").only("slug", "name")[:200])
 
 
-def rows_of(tickets: list[Ticket], *, person: Person, at: datetime, among: QuerySet[Ticket]) -> list[Row]:
-    """The tickets as rows, each with how many `among` others it stands for."""
-    alike, shut = _groups(tickets, among=among, at=at)
+def rows_of(tickets: list[Ticket], *, person: Person, at: datetime, sizes: Mapping[Group, int]) -> list[Row]:
+    """The tickets as rows, each with how many it stands for."""
+    shut = _shut(tickets, sizes, at=at)
     hidden = blind.sealed(tickets, at=at)
     hidden |= {ticket.pk for ticket in tickets if (ticket.customer_id, ticket.alike) in shut}
     predictions = {
@@ -157,23 +189,32 @@ def rows_of(tickets: list[Ticket], *, person: Person, at: datetime, among: Query
             prediction=found[ticket.pk],
             shown=shown,
             sealed=ticket.pk in hidden,
-            alike=alike.get((ticket.customer_id, ticket.alike), 1) if ticket.status == T.NEEDS_REVIEW else 1,
+            alike=sizes.get((ticket.customer_id, ticket.alike), 1) if ticket.status == T.NEEDS_REVIEW else 1,
             at=at,
         )
         for ticket in tickets
     ]
 
 
-def _groups(tickets: Iterable[Ticket], *, among: QuerySet[Ticket], at: datetime) -> tuple[dict[Group, int], set[Group]]:
-    """How many tickets each group has, and the groups with one under a blind check: what is thought stays hidden."""
+def _sizes(tickets: Iterable[Ticket], *, among: QuerySet[Ticket]) -> dict[Group, int]:
+    """How many tickets each group has that has more than one."""
     keys = {ticket.alike for ticket in tickets if ticket.status == T.NEEDS_REVIEW and ticket.alike}
     rows = among.filter(alike__in=keys, status=T.NEEDS_REVIEW).order_by()
     each = rows.values("customer_id", "alike").annotate(size=Count("pk")).filter(size__gt=1)
-    sizes = {(row["customer_id"], row["alike"]): row["size"] for row in each}
-    many = Ticket.objects.filter(alike__in={key for _, key in sizes}, status=T.NEEDS_REVIEW).order_by()
-    drawn = blind.sealed_among(many.filter(customer__in={customer for customer, _ in sizes}), at=at)
-    shut = set(drawn.values_list("customer_id", "alike").distinct()) if sizes else set()
-    return sizes, shut
+    return {(row["customer_id"], row["alike"]): row["size"] for row in each if row["customer_id"]}
+
+
+def _shut(tickets: Iterable[Ticket], sizes: Mapping[Group, int], *, at: datetime) -> set[Group]:
+    """The groups on the page with a ticket under a blind check, on it or not: what is thought of them stays hidden."""
+    groups = {(ticket.customer_id, ticket.alike) for ticket in tickets} & set(sizes)
+    if not groups:
+        return set()
+    rows = Ticket.objects.filter(
+        customer__in={customer for customer, _ in groups},
+        alike__in={alike for _, alike in groups},
+        status=T.NEEDS_REVIEW,
+    )
+    return set(blind.sealed_among(rows, at=at).order_by().values_list("customer_id", "alike").distinct())
 
 
 def _first(prediction: Prediction | None) -> tuple[str, float] | None:

@@ -38,18 +38,21 @@ def together(request: DeskRequest) -> HttpResponse:
         return redirect(address(filters))
     first = several.members[0].ticket
     asked_for = request.GET.get("q", "").strip()[:200]
+    suggested = [] if several.sealed else _suggested(request.user, several)
     context = {
         "several": several,
         "filters": filters,
         "chosen": [key for key in request.GET.getlist("t") if key.isascii() and key.isdigit()][:MOST],
         "ticket": first,
-        "suggested": [] if several.sealed else _suggested(request.user, several),
+        "suggested": suggested,
+        "shown": articles.best(first.customer, suggested[0]["label"]) if suggested else None,
+        "first_number": len(suggested) + 1,
         "results": articles.search(first.customer, asked_for, limit=60 if several.sealed else 9)
         if first.customer and (asked_for or several.sealed)
         else [],
         "q": asked_for,
     }
-    return show(request, "triage/together.html", {**context, "first_number": len(context["suggested"]) + 1})  # type: ignore[arg-type]  # a list
+    return show(request, "triage/together.html", context)
 
 
 @require_POST
