@@ -69,9 +69,7 @@ class FeedForm(SecretForm):
         if source.kind not in kind.lenders:
             self.add_error("source", _("A source of this kind cannot lend its address and credentials to this feed."))
         elif source.customer_id is not None and source.customer_id != (customer.pk if customer else None):
-            self.add_error(
-                "source", _("This source is another customer's: its articles would be shown to others.")
-            )
+            self.add_error("source", _("This source is another customer's: its articles would be shown to others."))
 
     def save(self, commit: bool = True) -> Any:
         """What was mended is tried at once, and everything is listed: other settings may mean other articles."""
