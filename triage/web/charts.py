@@ -7,6 +7,7 @@ colours become classes of the stylesheet, so that a chart follows the page into 
 import io
 import re
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -236,7 +237,9 @@ def _picture(
         "grid.color": _HEX["line"],
     }
     written = io.StringIO()
-    with _drawing, mpl.rc_context(settings):
+    with _drawing, mpl.rc_context(settings), warnings.catch_warnings():
+        # widths are guessed by a font that lacks Japanese; what is shown is drawn by the browser with its own
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=size)
         width, height = size
         figure.subplots_adjust(left=0.62 / width, right=1 - 0.12 / width, top=1 - 0.14 / height, bottom=0.5 / height)
