@@ -107,6 +107,7 @@ class PersonAdmin(LoggedAdmin, UserAdmin):  # type: ignore[type-arg]  # as above
     list_display = ("username", "first_name", "last_name", "email", "is_active", "is_superuser")
     list_filter = ("is_active", "is_superuser")
     filter_horizontal = ()
+    readonly_fields = ("is_active", "is_staff", "is_superuser")  # changed on /people/, which keeps the last one
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("About", {"fields": ("first_name", "last_name", "email", "zone")}),

@@ -59,9 +59,12 @@ def one(person: Person, *, by: Person) -> Row:
 
 
 def tokens(by: Person, *, at: datetime) -> QuerySet[Token]:
-    """API tokens that open something, of the people that the reader administers; their secrets are nowhere."""
+    """API tokens that open something, of the people that are the reader's alone; their secrets are nowhere.
+
+    The token of somebody who works for others too acts there as well: taking the role here away ends what it may here.
+    """
     rows = Token.objects.filter(purpose=Token.Purpose.API, revoked_at__isnull=True, expires_at__gt=at)
-    rows = rows if by.is_superuser else rows.filter(person__in=people(by).order_by().values("pk"))
+    rows = rows if by.is_superuser else rows.filter(person__in=_governed(by).values("pk"))
     return rows.select_related("person").order_by("person__username", "-pk")
 
 
@@ -84,6 +87,12 @@ def customer_rows(by: Person) -> list[Customer]:
 def budgets(customer: Customer) -> QuerySet[Budget]:
     """What of the yearly delta was spent, newest year first."""
     return Budget.objects.filter(customer=customer).order_by("-year")
+
+
+def _governed(by: Person) -> QuerySet[Person]:
+    """People of whom `check_can_govern` says yes to a customer's administrator, as a subquery."""
+    elsewhere = Membership.objects.exclude(customer__in=administered(by)).values("person")
+    return people(by).order_by().filter(is_superuser=False).exclude(pk__in=elsewhere)
 
 
 def _with_roles(found: list[Person], *, by: Person) -> list[Row]:

@@ -26,7 +26,7 @@ def tokens(request: DeskRequest) -> HttpResponse:
 @require_POST
 @signed_in
 def revoke(request: DeskRequest, pk: int) -> HttpResponse:
-    """End a token at once; stopping is always safe, wherever else its owner works."""
+    """End a token at once."""
     check_can_administer_some(request.user)
     token = get_object_or_404(reads.tokens(request.user, at=now()), pk=pk)
     if api_tokens.revoke(token, by=request.user, at=now()):
