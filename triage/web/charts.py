@@ -66,12 +66,21 @@ def stacked(*, key: str, title: str, unit: str, labels: tuple[str, ...], series:
     """Counts by time, one upon the other; `labels` name the steps of time."""
 
     def draw(axes: Any) -> None:
+        from matplotlib.patches import StepPatch
+
         edges = [place - 0.5 for place in range(len(labels) + 1)]
         base = [0.0] * len(labels)
         for one in series:
             top = [below + value for below, value in zip(base, one.values, strict=True)]
             if any(one.values):
-                axes.stairs(top, edges, baseline=base, fill=True, color=_HEX[one.colour], linewidth=0, label=one.name)
+                # as an artist: `axes.stairs` would measure every corner for limits that are set below anyway
+                look: dict[str, Any] = {
+                    "facecolor": _HEX[one.colour],
+                    "edgecolor": "none",
+                    "linewidth": 0,
+                    "baseline": base,
+                }
+                axes.add_artist(StepPatch(top, edges, fill=True, **look))
             base = top
         axes.set_ylim(0, max(1.0, 1.08 * max(base, default=1.0)))
         axes.set_xlim(-0.5, len(labels) - 0.5)
