@@ -16,10 +16,11 @@ from triage.models import ArticleFeed, AuditEvent, Customer, Label, Notification
 from triage.web.urls import urlpatterns
 
 SECRETS = ("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer")
-PUBLIC = {"icon", "panel", "set-password", "sign-in", "sign-in-link", "sign-out"}
+PUBLIC = {"icon", "openid", "openid-done", "panel", "set-password", "sign-in", "sign-in-code", "sign-in-link", "sign-out"}
 OWN = (
+    *("audit-export", "customers-add", "me-second-factor", "people-add"),  # and for the roles that may
     *("queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo"),"notifications-seen", "me-mail", "token-issue", "queue-save", "queue-saved", "together", "together-decide", "together-done", "together-undo")  # POST only, of one's own
-LISTS = {"queue", "queue-changes", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "certificates", "models", "notifications", "me"}
+LISTS = {"people", "customers", "tokens", "queue", "queue-changes", "sources", "source-new", "queue-changes", "approvals", "runs", "overview", "articles", "audit", "certificates", "models", "notifications", "me"}
 
 
 def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -77,6 +78,12 @@ def _objects(scene: Scene) -> dict[str, dict[str, Any]]:
         "model-roll-back": model,
         "model-train": {"slug": "nordwind"},
         "token-revoke": {"pk": token.pk},
+        "tokens-revoke": {"pk": token.pk},
+        "person": {"pk": scene.agent.pk},
+        "person-change": {"pk": scene.agent.pk},
+        "person-role": {"pk": scene.agent.pk},
+        "person-roles": {"pk": scene.agent.pk, "slug": "nordwind"},
+        "customer-settings": {"slug": "nordwind"},
         **{f"source{part}": snow for part in parts},
         "source-unmap": {**snow, "pk": 1},
         "deliveries": snow,
