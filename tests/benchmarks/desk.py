@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import servers
+from tests.benchmarks import control_room
 
 LIMIT = 100.0
 """Milliseconds that the p95 of a page may take."""
@@ -134,6 +135,7 @@ PAGES: list[tuple[str, Callable[[], str]]] = [
     ("several at once", _together),
     ("ticket", lambda: _ticket(status="needs_review")),
     ("ticket that is resolved", lambda: _ticket(status="resolved")),
+    *control_room.PAGES,
 ]
 """Name and address of every page that is measured. An address is made after the rows are there."""
 
@@ -164,6 +166,7 @@ def main() -> int:
         try:
             call_command("migrate", verbosity=0)
             fill(given.tickets, given.waiting or given.tickets // 10)
+            counting = control_room.fill()
             figures = {
                 name: measure(address(), times=given.times, explain=given.explain)
                 for name, address in PAGES
@@ -171,7 +174,7 @@ def main() -> int:
             }
         finally:
             connections.close_all()
-    told = json.dumps({"tickets": given.tickets, "limit_ms": LIMIT, "pages": figures}, indent=2)
+    told = json.dumps({"tickets": given.tickets, "limit_ms": LIMIT, "counting": counting, "pages": figures}, indent=2)
     if given.json and given.json != "-":
         Path(given.json).write_text(told + "\n", encoding="utf-8")
     print(told)
