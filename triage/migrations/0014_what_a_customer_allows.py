@@ -16,6 +16,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='customer',
             name='alpha_by_tier',
-            field=models.JSONField(blank=True, default=dict, verbose_name='highest alpha of a certificate, by risk tier of its runbooks'),
+            field=models.JSONField(blank=True, default=dict, verbose_name='by risk tier, the highest alpha of a certificate that runs count on: {"medium": 0.02}'),
         ),
     ]
