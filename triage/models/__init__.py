@@ -4,12 +4,13 @@ from triage.models.answer import KeptAnswer
 from triage.models.article import Article
 from triage.models.audit import AuditEvent
 from triage.models.certificate import Budget, Certificate, Registration
-from triage.models.count import ArticleCount, CertificateCount, HourCount
+from triage.models.count import ArticleCount, ArticleWeek, CertificateCount, HourCount
 from triage.models.customer import Customer, CustomerQuerySet, Membership, Mode, Role
 from triage.models.decision import Decision, Prediction
 from triage.models.delivery import Delivery, DeliveryKey
 from triage.models.desk import SavedFilter
 from triage.models.feed import ArticleFeed, FeedArticle
+from triage.models.gap import Gap, GapMember
 from triage.models.identity import Identity, RecoveryCode, SecondFactor
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
@@ -24,6 +25,7 @@ from triage.models.run import Approval, Run, RunPiece
 from triage.models.runbook import RunbookState, Target
 from triage.models.source import Source, SourceMapping
 from triage.models.standing import Standing
+from triage.models.suspect import Suspect
 from triage.models.ticket import Draw, Storm, Ticket
 from triage.models.tuning import Comparison, Tuning
 
@@ -32,6 +34,7 @@ __all__ = [
     "Article",
     "ArticleCount",
     "ArticleFeed",
+    "ArticleWeek",
     "AuditEvent",
     "Budget",
     "Certificate",
@@ -46,6 +49,8 @@ __all__ = [
     "EventEndpoint",
     "FeedArticle",
     "Freeze",
+    "Gap",
+    "GapMember",
     "HourCount",
     "Identity",
     "Job",
@@ -77,6 +82,7 @@ __all__ = [
     "SourceMapping",
     "Standing",
     "Storm",
+    "Suspect",
     "Target",
     "Ticket",
     "Token",

@@ -43,14 +43,41 @@ class ArticleCount(models.Model):
     draws = models.PositiveIntegerField("clusters of the sealed holdout, answered, newer than training", default=0)
     verdicts = models.PositiveIntegerField("standing verdicts of the last 30 days where this was put first", default=0)
     agreed = models.PositiveIntegerField("of these, how many named it", default=0)
+    confirmed = models.PositiveIntegerField("standing verdicts of the last 30 days that named it", default=0)
+    tickets_90 = models.PositiveIntegerField("like tickets, of 90 days", default=0)
+    verdicts_90 = models.PositiveIntegerField("like verdicts, of 90 days", default=0)
+    agreed_90 = models.PositiveIntegerField("like agreed, of 90 days", default=0)
+    confirmed_90 = models.PositiveIntegerField("like confirmed, of 90 days", default=0)
 
     objects = CustomerQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["customer", "article"], name="article_count_once")]
+        indexes = [models.Index(fields=["article", "customer"], name="article_count_label")]
 
     def __str__(self) -> str:
         return f"{self.customer_id} {self.article}"
+
+
+class ArticleWeek(models.Model):
+    """A customer's tickets of one week by article: how often it was put first, and what people said. No holdout."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+    article = models.CharField("label", max_length=60)
+    week = models.DateField("its Monday, UTC")
+    tickets = models.PositiveIntegerField("where it was put first", default=0)
+    verdicts = models.PositiveIntegerField("standing verdicts of that week where it was put first", default=0)
+    agreed = models.PositiveIntegerField("of these, how many named it", default=0)
+    confirmed = models.PositiveIntegerField("standing verdicts of that week that named it", default=0)
+
+    objects = CustomerQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "article", "week"], name="article_week_once")]
+        indexes = [models.Index(fields=["week"], name="article_week_week")]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} {self.article} {self.week}"
 
 
 class CertificateCount(models.Model):
