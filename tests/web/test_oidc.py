@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tests import factories, openid_provider
 from tests.openid_provider import Provider
-from triage import openid
+from triage import doctor, openid
 from triage.environment import environment
 from triage.models import AuditEvent, Identity, Membership, Person, Role
 from triage.web import openid as pages
@@ -401,3 +401,18 @@ def test_linking_again_takes_an_administrator(provider: Provider) -> None:
     assert list(AuditEvent.objects.filter(event="OpenID account unlinked").values_list("subject_id", flat=True)) == [
         ada.pk
     ]
+
+
+def test_the_doctor_asks_the_provider_and_names_roles_that_there_are_not(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.person(is_superuser=True)
+    well = doctor._look("sign-in", doctor._sign_in)
+    assert well.good
+    assert well.words.startswith("OpenID Connect and passwords; second factor optional, 1 administrators have none")
+    set_up(monkeypatch, oidc_roles='{"leads": ["nordwind:owner"]}')
+    assert "nordwind:owner" in doctor._look("sign-in", doctor._sign_in).words
+    set_up(monkeypatch, oidc_roles="{}", oidc_issuer="http://127.0.0.1:9")
+    away = doctor._look("sign-in", doctor._sign_in)
+    assert not away.good
+    assert "TRIAGE_OIDC_ISSUER" in away.words
