@@ -115,10 +115,12 @@ def test_the_queue_refreshes_and_keeps_its_place(desk: Any, scene: Scene) -> Non
 
 def test_keys_can_be_switched_off(desk: Any, scene: Scene) -> None:
     sign_in(desk, "bea")
-    desk.keyboard.press("?")
-    desk.wait_for_selector("dialog#keys[open]")
-    desk.get_by_role("button", name="Single keys are on").press("Enter")
-    desk.keyboard.press("Escape")
+    desk.goto("/me/")
+    desk.locator("#keys-card").get_by_role("button", name="Single keys are on").press("Enter")
+    desk.goto("/")
+    desk.locator("[data-item]").first.focus()
+    desk.keyboard.press("x")
+    assert desk.locator("[data-pick]:checked").count() == 0
     desk.goto(f"/tickets/{scene.tickets[0].uuid}/")
     desk.keyboard.press("a")
     desk.wait_for_timeout(300)

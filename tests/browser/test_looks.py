@@ -22,6 +22,7 @@ def _pages(scene: Scene) -> dict[str, str]:
         "queue": "/",
         "ticket": f"/tickets/{scene.tickets[0].uuid}/",
         "blind": f"/tickets/{scene.blind.uuid}/",
+        "together": f"/together/?t={scene.tickets[1].pk}&t={scene.tickets[2].pk}",
         "choice": f"/choose/{scene.tickets[0].uuid}/{scene.tickets[0].text_hash[:16]}/accept/",
         "choice-other": f"/choose/{scene.tickets[0].uuid}/{scene.tickets[0].text_hash[:16]}/other/",
         "approvals": "/approvals/",
