@@ -6,7 +6,7 @@ fill again by themselves. The reconciler calls `keep`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.db import transaction
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -15,6 +15,7 @@ from django.db.models.lookups import LessThanOrEqual
 
 from triage.models import (
     ArticleCount,
+    ArticleWeek,
     Certificate,
     CertificateCount,
     Decision,
@@ -41,10 +42,20 @@ LONGEST = 24
 DAYS = 100
 """So many days, more than any page shows, are counted anew in their turn."""
 
-MONTH = timedelta(days=30)
+MONTH, QUARTER, WEEK = timedelta(days=30), timedelta(days=90), timedelta(days=7)
+WEEKS = 13
+"""So many weeks of articles are kept."""
+
 OUTCOMES = ("by_itself", "on_word", "by_person", "waiting", "under_way", "observed", "withdrawn")
 COLUMNS = (*OUTCOMES, "in_time", "too_late")
 HOUR = timedelta(hours=1)
+
+
+class Span(NamedTuple):
+    """From after one moment until another."""
+
+    after: datetime
+    until: datetime
 
 
 def keep(*, at: datetime) -> bool:
@@ -54,6 +65,7 @@ def keep(*, at: datetime) -> bool:
         _hours(at=at)
     if slow:
         _articles(at=at)
+        _weeks(at=at)
         _certificates()
         _again(at=at)
     return hours or slow
@@ -106,7 +118,7 @@ def _again(*, at: datetime) -> None:
     back = int(job.settings.get("back", 0))
     begins = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=back)
     _count(begins=begins, ends=begins + LONGEST * HOUR)
-    Job.objects.filter(pk=job.pk).update(settings={"back": (back + 1) % DAYS})
+    Job.objects.filter(pk=job.pk).update(settings={**job.settings, "back": (back + 1) % DAYS})
 
 
 def _spans(hours: Sequence[datetime]) -> Iterable[tuple[datetime, datetime]]:
@@ -179,24 +191,69 @@ def _judged(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
 
 def _articles(*, at: datetime) -> None:
     """Volume, verdicts and answered draws by article."""
-    found: dict[tuple[int, str], dict[str, int]] = {}
-    for name, rows in (
-        ("tickets", _volume(at=at)),
-        ("draws", _draws()),
-        ("verdicts", _verdicts(at=at)),
-        ("agreed", _verdicts(at=at, agreed=True)),
-    ):
-        for customer, article, count in rows:
-            found.setdefault((customer, article), {})[name] = count
+    spans = {"": Span(at - MONTH, at), "_90": Span(at - QUARTER, at)}
+    found = _gathered({f"{name}{end}": rows for end, span in spans.items() for name, rows in _said(span).items()})
+    for customer, article, count in _draws():
+        found.setdefault((customer, article), {})["draws"] = count
     rows_now = [ArticleCount(customer_id=key[0], article=key[1], **counts) for key, counts in sorted(found.items())]
     with transaction.atomic():
         ArticleCount.objects.all().delete()
         ArticleCount.objects.bulk_create(rows_now, batch_size=500)
 
 
-def _volume(*, at: datetime) -> Counted:
-    rows = Decision.objects.filter(in_force=True, made_at__gt=at - MONTH, ticket__draw__purpose=Draw.Purpose.NONE)
+def _weeks(*, at: datetime) -> None:
+    """Articles by week: this week and one of those before, each in its turn; all where there is none yet."""
+    job = Job.objects.get(name=SLOW)
+    monday = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    monday -= timedelta(days=monday.weekday())
+    back = int(job.settings.get("weeks_back", 1))
+    wanted = {0, back} if ArticleWeek.objects.exists() else set(range(WEEKS))
+    for one in sorted(wanted):
+        begins = monday - one * WEEK
+        found = _gathered(_said(Span(begins, begins + WEEK)))
+        rows = [
+            ArticleWeek(customer_id=key[0], article=key[1], week=begins.date(), **counts)
+            for key, counts in sorted(found.items())
+        ]
+        with transaction.atomic():
+            ArticleWeek.objects.filter(week=begins.date()).delete()
+            ArticleWeek.objects.bulk_create(rows, batch_size=500)
+    ArticleWeek.objects.filter(week__lte=(monday - WEEKS * WEEK).date()).delete()
+    Job.objects.filter(pk=job.pk).update(settings={**job.settings, "weeks_back": back % (WEEKS - 1) + 1})
+
+
+def _gathered(counted: Mapping[str, Counted]) -> dict[tuple[int, str], dict[str, int]]:
+    """The counts of each (customer, article), by name."""
+    found: dict[tuple[int, str], dict[str, int]] = {}
+    for name, rows in counted.items():
+        for customer, article, count in rows:
+            found.setdefault((customer, article), {})[name] = count
+    return found
+
+
+def _said(span: Span) -> dict[str, Counted]:
+    """Volume and verdicts by article within a span."""
+    return {
+        "tickets": _volume(span),
+        "verdicts": _verdicts(span),
+        "agreed": _verdicts(span, agreed=True),
+        "confirmed": _confirmed(span),
+    }
+
+
+def _volume(span: Span) -> Counted:
+    made = Q(made_at__gt=span.after, made_at__lte=span.until)
+    rows = Decision.objects.filter(made, in_force=True, ticket__draw__purpose=Draw.Purpose.NONE)
     return _by_article(rows.exclude(article=""), Count("pk"))
+
+
+def _confirmed(span: Span) -> Counted:
+    """Standing verdicts that named the article; not on the holdout, which may certify."""
+    given = Q(decided_at__gt=span.after, decided_at__lte=span.until)
+    rows = Review.objects.filter(given, undone_at__isnull=True).exclude(article="")
+    rows = rows.exclude(ticket__draw__purpose=Draw.Purpose.HOLDOUT)
+    counted = rows.order_by().values("customer", "article").annotate(n=Count("ticket", distinct=True))
+    return [(row["customer"], row["article"], row["n"]) for row in counted]
 
 
 def _draws() -> Counted:
@@ -215,13 +272,17 @@ def _draws() -> Counted:
     return _by_article(rows, Count("ticket__draw__cluster", distinct=True))
 
 
-def _verdicts(*, at: datetime, agreed: bool = False) -> Counted:
-    """Decisions with a standing verdict of the last month on the same text; `agreed`: it named the decision's article.
+def _verdicts(span: Span, *, agreed: bool = False) -> Counted:
+    """Decisions with a standing verdict of the span on the same text; `agreed`: it named the decision's article.
 
     Verdicts on the holdout are left out: they may certify.
     """
     said = Review.objects.filter(
-        ticket=OuterRef("ticket"), text_hash=OuterRef("text_hash"), undone_at__isnull=True, decided_at__gt=at - MONTH
+        ticket=OuterRef("ticket"),
+        text_hash=OuterRef("text_hash"),
+        undone_at__isnull=True,
+        decided_at__gt=span.after,
+        decided_at__lte=span.until,
     )
     if agreed:
         said = said.filter(article=OuterRef("article"))

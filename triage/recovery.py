@@ -36,12 +36,15 @@ from triage.models import (
     Approval,
     ArticleFeed,
     Certificate,
+    Customer,
     Delivery,
     DeliveryKey,
+    Gap,
     Job,
     Label,
     Notification,
     Release,
+    Review,
     Run,
     Source,
     Ticket,
@@ -62,6 +65,11 @@ RENEWAL = timedelta(days=14)
 TICK = timedelta(seconds=5)
 LAKE_AWAY = 60.0
 _tick_again = [0.0]
+_gaps_again = [0.0]
+GAPS_LOOKED_AT = 600.0
+"""Seconds between two looks at whether a day has passed since what no article answers was grouped."""
+
+DAY = timedelta(hours=24)
 RECONCILER = "reconciler"
 
 
@@ -172,7 +180,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     found.bells += [("pull_sources", (source,)) for source in pulling.due(at=at)]
     found.bells += [("sync_articles", (feed,)) for feed in passes.due(at=at)]
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
-    jobs = Job.objects.filter(left, kind__in=["train", "compare"], customer__isnull=False).order_by("pk")
+    jobs = Job.objects.filter(left, kind__in=["train", "compare", "gaps"], customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
 
 
@@ -199,6 +207,21 @@ def _counts(_: Sweep, *, at: datetime) -> None:
     counting.keep(at=at)
 
 
+def _gaps(_: Sweep, *, at: datetime) -> None:
+    """Once a day what no article answers is grouped anew: a job in line, for which `_bells` rings."""
+    if time.monotonic() < _gaps_again[0]:
+        return
+    _gaps_again[0] = time.monotonic() + GAPS_LOOKED_AT
+    said = Review.objects.filter(customer=OuterRef("pk"), article="", verdict=Review.Verdict.NONE)
+    some = Q(Exists(said)) | Q(Exists(Gap.objects.filter(customer=OuterRef("pk"))))
+    for customer in Customer.objects.filter(some).order_by("pk"):
+        fresh = {"kind": "gaps", "customer": customer, "changed_at": at}
+        job, made = Job.objects.get_or_create(name=f"gaps-{customer.pk}", defaults=fresh)
+        over = Job.objects.filter(pk=job.pk, status__in=[Job.Status.DONE, Job.Status.FAILED], changed_at__lte=at - DAY)
+        if not made:
+            over.update(status=Job.Status.WAITING, holder=None, leased_until=None, progress="", changed_at=at)
+
+
 STEPS: tuple[Callable[..., None], ...] = (
     _tick,
     lost_runs,
@@ -211,6 +234,7 @@ STEPS: tuple[Callable[..., None], ...] = (
     _left_updates,
     _left_kept,
     _ending_certificates,
+    _gaps,
     _bells,
     _old_keys,
     _counts,

@@ -2,7 +2,7 @@
 
 from triage.learning.certify import HistoryRow, NotCertified, certify
 from triage.learning.comparing import below_baseline
-from triage.learning.jobs import JobRefused, ask_comparison, ask_training, run_job
+from triage.learning.jobs import JobRefused, ask_comparison, ask_grouping, ask_training, run_job
 from triage.learning.labelled import TrainingRefused
 from triage.learning.publish import PublishRefused, RollbackRefused, paired, publish, rollback
 from triage.learning.train import train
@@ -15,6 +15,7 @@ __all__ = [
     "RollbackRefused",
     "TrainingRefused",
     "ask_comparison",
+    "ask_grouping",
     "ask_training",
     "below_baseline",
     "certify",

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from triage import lifecycle
 from triage.lake.errors import LakeError
+from triage.learning import gaps
 from triage.learning.differing import compare
 from triage.learning.labelled import TrainingRefused
 from triage.learning.publish import PublishRefused, publish
@@ -21,7 +22,7 @@ from triage.serving import NoModel
 LEASE = timedelta(hours=2)
 """Longer than the longest training; a job whose holder was lost is taken up afterwards."""
 
-TRAIN, COMPARE = "train", "compare"
+TRAIN, COMPARE, GAPS = "train", "compare", "gaps"
 Progress: TypeAlias = Callable[[str], object]
 
 
@@ -42,6 +43,11 @@ def ask_comparison(*, new: Release, old: Release, person: Person, at: datetime) 
     return _ask(new.customer, kind=COMPARE, key=f"-{new.pk}-{old.pk}", person=person, settings=settings, at=at)
 
 
+def ask_grouping(*, customer: Customer, person: Person, at: datetime) -> Job:
+    """Ask that the customer's unanswered tickets are grouped anew; JobRefused while that is under way."""
+    return _ask(customer, kind=GAPS, key="", person=person, settings={}, at=at)
+
+
 def _ask(customer: Customer, *, kind: str, key: str, person: Person, settings: dict[str, int], at: datetime) -> Job:
     """One row for each kind and customer (or pair), so that whoever asks twice gets one piece of work."""
     name = f"{kind}-{customer.pk}{key}"
@@ -60,7 +66,8 @@ def run_job(job_id: int, *, at: datetime) -> bool:
     """Do what a job row asks for; False where another holds it or it is done.
 
     Kind `train`: train the customer's labels and, with the setting `publish`, bring the candidate into force. Kind
-    `compare`: which tickets of the last days the release `new` answers otherwise than `old`.
+    `compare`: which tickets of the last days the release `new` answers otherwise than `old`. Kind `gaps`: group the
+    tickets that no article answered.
     """
     holder = uuid.uuid4()
     free = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
@@ -106,4 +113,10 @@ def _compare(job: Job, progress: Progress, at: datetime) -> str:
     return f"{made.differing} of {made.tickets} tickets would be answered otherwise"
 
 
-KINDS: dict[str, Callable[[Job, Progress, datetime], str]] = {TRAIN: _train, COMPARE: _compare}
+def _group(job: Job, progress: Progress, at: datetime) -> str:
+    assert job.customer is not None  # noqa: S101 - the filter in run_job
+    made = gaps.regroup(customer=job.customer, at=at, progress=progress)
+    return f"{made.grouped} of {made.tickets} tickets that no article answered are in {made.gaps} groups"
+
+
+KINDS: dict[str, Callable[[Job, Progress, datetime], str]] = {TRAIN: _train, COMPARE: _compare, GAPS: _group}
