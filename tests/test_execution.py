@@ -19,6 +19,7 @@ from triage import automation, execution, obstacles, recovery
 from triage.embedded import Endpoints
 from triage.lake import claims
 from triage.models import (
+    Article,
     Certificate,
     Customer,
     Decision,
@@ -80,6 +81,22 @@ def test_values_that_no_longer_fit_their_target_stop_the_start(scene: Scene) -> 
     assert "privileged" in run.reason
 
 
+def _replace(scene: Scene) -> None:
+    """The customer's own article takes the place of the shared one."""
+    factories.article(key="OWN1", customer=scene.customer, translation_group=scene.decision.article)
+
+
+def test_a_run_whose_article_still_leads_to_it_starts_and_a_retired_one_stops_no_persons_order(scene: Scene) -> None:
+    row = factories.article(key=scene.decision.article, runbook="unlock_account")
+    other = scene.new_ticket()
+    assert execution.execute(scene.request().pk, at=timezone.now())
+    scene.ticket, scene.decision = other, scene.decide(other, "c.locked")
+    row.retired_at = timezone.now()
+    row.save()
+    assert execution.execute(scene.order().pk, at=timezone.now())
+    assert scene.effects() == 2
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -92,9 +109,14 @@ def test_values_that_no_longer_fit_their_target_stop_the_start(scene: Scene) -> 
         (lambda s: Certificate.objects.update(runbooks=["add_to_group"]), "does not cover"),
         (lambda s: Release.objects.update(status=Release.Status.RETIRED), "Another model is in force"),
         (lambda s: factories.draw(s.ticket, Draw.Purpose.HOLDOUT), "drawn for a person"),
+        (lambda _: Article.objects.update(retired_at=timezone.now()), "article was retired"),
+        (lambda _: Article.objects.update(runbook="restart_service"), "leads to another runbook"),
+        (_replace, "leads to another runbook, or to none"),
+        (lambda _: Customer.objects.update(alpha_by_tier={"low": 0.01, "medium": 0.01}), "stricter certificate"),
     ],
 )
 def test_what_changed_since_the_decision_stops_the_start(scene: Scene, change: Any, words: str) -> None:
+    factories.article(key=scene.decision.article, runbook="unlock_account")
     run = scene.request()
     change(scene)
     assert not execution.execute(run.pk, at=timezone.now())

@@ -5,7 +5,9 @@ from datetime import datetime
 from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
 from triage import approvals, automation, itsm, links
-from triage.models import Approval, Certificate, Customer, Draw, Mode, Release, Run, Ticket
+from triage.models import Approval, Certificate, Customer, Decision, Draw, Mode, Release, Run, Ticket
+from triage.queries import articles
+from triage.serving import strict_enough
 
 
 def gone(run: Run, *, at: datetime) -> str | None:
@@ -27,7 +29,19 @@ def gone(run: Run, *, at: datetime) -> str | None:
         return "The customer no longer allows runs without a person."
     if Draw.objects.filter(ticket=ticket, purpose=Draw.Purpose.HOLDOUT).exists():
         return "The ticket was drawn for a person to answer first."
-    return forbidden or _uncertified(decision.certificate, run, at=at)
+    return forbidden or _unled(decision, run) or _uncertified(decision.certificate, run, at=at)
+
+
+def _unled(decision: Decision, run: Run) -> str | None:
+    """Without its article nobody would have decided so; one that leads elsewhere by now was decided for that."""
+    pair = (run.customer_id, decision.article)
+    shown = articles.by_label([pair]).get(pair)
+    if shown is None:
+        return None  # articles are retired, never deleted: a label without any was no article's
+    if shown.article.retired_at is not None:
+        return "The article was retired since this run was decided."
+    led = shown.runbook is not None and shown.runbook.key == run.runbook
+    return None if led else "The article leads to another runbook, or to none, since this run was decided."
 
 
 def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> str | None:
@@ -35,6 +49,9 @@ def _uncertified(certificate: Certificate | None, run: Run, *, at: datetime) -> 
         return "The certificate is no longer valid."
     if run.runbook not in certificate.runbooks:
         return "The certificate does not cover this runbook."
+    bounds = Customer.objects.values_list("alpha_by_tier", flat=True).get(pk=run.customer_id)
+    if not strict_enough(certificate, run.runbook, bounds):
+        return "The customer asks for a stricter certificate by now than the one that it was decided on."
     in_force = Release.objects.filter(pk=certificate.release_id, status=Release.Status.IN_FORCE)
     return None if in_force.exists() else "Another model is in force than the one that the certificate is for."
 

@@ -2,7 +2,7 @@
 
 from triage.serving.new_articles import suggest_new
 from triage.serving.offers import offered
-from triage.serving.proofs import gate, proofs
+from triage.serving.proofs import gate, proofs, strict_enough
 from triage.serving.releases import NoModel, Serving, folder_of, in_force, load, model_key
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "model_key",
     "offered",
     "proofs",
+    "strict_enough",
     "suggest_new",
 ]

@@ -73,7 +73,7 @@ def _proof(row: Certificate, gate_now: str, *, customer: Customer, bounds: Mappi
         id=row.pk,
         gate=row.gate,
         gate_now=gate_now,
-        runbooks=frozenset(key for key in row.runbooks if _strict_enough(row, key, bounds)),
+        runbooks=frozenset(key for key in row.runbooks if strict_enough(row, key, bounds)),
         threshold=row.threshold,
         expires_at=row.expires_at,
         revoked=row.revoked_at is not None,
@@ -81,7 +81,7 @@ def _proof(row: Certificate, gate_now: str, *, customer: Customer, bounds: Mappi
     )
 
 
-def _strict_enough(row: Certificate, key: str, bounds: Mapping[str, float]) -> bool:
+def strict_enough(row: Certificate, key: str, bounds: Mapping[str, float]) -> bool:
     """Whether the certificate promises what the customer asks for runbooks of this one's tier."""
     tier = RUNBOOKS[key].tier if key in RUNBOOKS else ""
     return row.alpha <= bounds.get(tier, 1.0) + 1e-12
