@@ -254,6 +254,7 @@ cli.add_command(customers_cli.apply)
 cli.add_command(customers_cli.offboard)
 cli.add_command(pull_cli.pull)
 cli.add_command(pull_cli.replay)
+cli.add_command(pull_cli.import_history)
 
 
 def main() -> NoReturn:

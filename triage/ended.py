@@ -5,6 +5,7 @@ from datetime import datetime
 from runbooks.registry import RUNBOOKS
 from triage import obstacles, placing
 from triage.models import Customer, Run, Writeback
+from triage.models.fields import english
 from triage.telling import tell
 
 
@@ -40,7 +41,7 @@ def tell_people(run: Run, *, at: datetime) -> None:
     Why it ended so is not told: it may repeat the ticket's words.
     """
     lost = run.status == Run.Status.UNKNOWN
-    how = "nobody knows whether it happened" if lost else run.get_status_display().lower()
+    how = "nobody knows whether it happened" if lost else english(run.Status(run.status).label).lower()
     tell(
         kind=f"run_{run.status}",
         customer=run.customer,

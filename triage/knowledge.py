@@ -1,5 +1,7 @@
 """Articles are written, changed and retired: by people who may, whole or not at all, and on the record."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +39,12 @@ class Text:
     retired: bool = False
 
 
+def stamp(row: Article) -> str:
+    """Stands for all that the article says: what a writer looked at, against what is stored when they save."""
+    told = [row.title, row.symptoms, row.body, row.aliases, row.language, row.translation_group, row.runbook]
+    return hashlib.sha256(json.dumps([*told, row.retired_at is not None]).encode()).hexdigest()[:32]
+
+
 def put(
     *,
     person: Person,
@@ -62,7 +70,9 @@ def put(
             row = row or Article(customer=customer, key=key)
             changed = _write(row, text, at=at)
             row.save()
-            event = "added" if new else "retired" if "retired_at" in changed and text.retired else "changed"
+            event = "added" if new else "changed"
+            if "retired_at" in changed and not new:
+                event = "retired" if text.retired else "back"
             lifecycle.record(row=row, event=event, at=at, actor=f"person:{person.pk}", reason=", ".join(changed))
     except IntegrityError as error:
         raise ArticleChanged("Somebody else wrote an article with this key at the same moment. Read it.") from error

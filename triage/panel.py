@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 
 from triage import keys, lifecycle
 from triage.environment import environment
-from triage.models import Membership, Panel, Person, Ticket
-from triage.permissions import check_can_vouch
+from triage.models import Membership, Panel, Person, Ticket, Token
+from triage.permissions import can_vouch, check_can_vouch
 
 Kind = Literal["launch", "seat"]
 LIVES = {"launch": timedelta(minutes=2), "seat": timedelta(minutes=10)}
@@ -46,12 +46,13 @@ class Launch:
 
 @dataclass(frozen=True, kw_only=True)
 class Seat:
-    """Who sits before the panel of which ticket, and since when the ITSM has vouched for them."""
+    """Who sits before the panel of which ticket, and since when the ITSM has vouched for them, by which API token."""
 
     panel: Panel
     ticket: Ticket
     person: Person
     begun: datetime
+    token: int
 
 
 def live(slug: str) -> Panel | None:
@@ -60,13 +61,13 @@ def live(slug: str) -> Panel | None:
     return rows.select_related("source").first()
 
 
-def launch(*, vouching: Person, slug: str, ref: str, agent: str, at: datetime) -> Launch:
+def launch(*, token: Token, slug: str, ref: str, agent: str, at: datetime) -> Launch:
     """A pass for the agent whom the ITSM names by mail address or user name, to the ticket that it names.
 
-    Ticket.DoesNotExist where the vouching person may not see the ticket, or its source has no panel;
+    `token`: the ITSM's own, whose owner vouches; the pass ends with it. Ticket.DoesNotExist where the vouching person may not see the ticket, or its source has no panel;
     PermissionDenied, with a sentence, where they may not vouch or the agent is nobody who may see the ticket.
     """
-    panel = live(slug)
+    panel, vouching = live(slug), token.person
     rows = Ticket.objects.visible_to(vouching).filter(_named(ref), customer__isnull=False)
     mine = rows.filter(source=panel.source) if panel else rows.none()
     ticket = mine.select_related("source", "customer").order_by("pk").first()
@@ -74,8 +75,8 @@ def launch(*, vouching: Person, slug: str, ref: str, agent: str, at: datetime) -
         raise Ticket.DoesNotExist
     check_can_vouch(vouching, ticket.customer)
     person = _agent(agent, ticket)
-    seat = Seat(panel=panel, ticket=ticket, person=person, begun=at)
-    token = _signed("launch", seat, at=at)
+    seat = Seat(panel=panel, ticket=ticket, person=person, begun=at, token=token.pk)
+    secret = _signed("launch", seat, at=at)
     path = reverse("panel", args=[panel.source.slug, ticket.uuid])
     lifecycle.record(
         row=ticket,
@@ -84,8 +85,8 @@ def launch(*, vouching: Person, slug: str, ref: str, agent: str, at: datetime) -
         actor=f"person:{person.pk}",
         reason=f"The ITSM vouched, by a token of {vouching.get_username()}.",
     )
-    url = f"{environment().base_url}{path}#{urlencode({'pass': token})}"
-    return Launch(token=token, url=url, expires_at=at + LIVES["launch"], ticket=ticket, person=person)
+    url = f"{environment().base_url}{path}#{urlencode({'pass': secret})}"
+    return Launch(token=secret, url=url, expires_at=at + LIVES["launch"], ticket=ticket, person=person)
 
 
 def seated(secret: str, *, kind: Kind, slug: str, ref: str, at: datetime) -> Seat:
@@ -102,8 +103,10 @@ def seated(secret: str, *, kind: Kind, slug: str, ref: str, at: datetime) -> Sea
     ticket = rows.select_related("source", "customer", "held_by").first()
     if ticket is None or not _is_member(person, ticket):
         raise PanelRefused(_("This pass is for another ticket, or the ticket is no longer yours to see."))
+    if not _is_vouched_for(told.get("k", 0), ticket, at=at):
+        raise PanelRefused(_("The token by which the ITSM opens panels is no longer in force."))
     begun = datetime.fromtimestamp(told["b"], UTC)
-    return Seat(panel=panel, ticket=ticket, person=person, begun=begun)
+    return Seat(panel=panel, ticket=ticket, person=person, begun=begun, token=told["k"])
 
 
 def pass_for(seat: Seat, *, at: datetime) -> str:
@@ -117,6 +120,7 @@ def _signed(kind: Kind, seat: Seat, *, at: datetime) -> str:
         "t": str(seat.ticket.uuid),
         "p": seat.person.pk,
         "v": seat.person.sessions_era,
+        "k": seat.token,
         "b": int(seat.begun.timestamp()),
         "e": int(min(at + LIVES[kind], seat.begun + LONGEST).timestamp()),
     }
@@ -156,6 +160,13 @@ def _agent(agent: str, ticket: Ticket) -> Person:
         many = "Several people here have" if found else "Nobody at this ticket's customer has"
         raise PermissionDenied(f"{many} the mail address or user name {name[:80]!r}. An administrator can mend that.")
     return found[0]
+
+
+def _is_vouched_for(token: int, ticket: Ticket, *, at: datetime) -> bool:
+    """Whether the token that opened the panel would still open it: who takes back a stolen one ends what it opened."""
+    rows = Token.objects.filter(pk=token, revoked_at__isnull=True, expires_at__gt=at, person__is_active=True)
+    found = rows.select_related("person").first()
+    return bool(found and ticket.customer and can_vouch(found.person, ticket.customer))
 
 
 def _is_member(person: Person, ticket: Ticket) -> bool:

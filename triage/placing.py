@@ -14,6 +14,7 @@ from django.db.models import Q
 from triage.itsm import placing
 from triage.itsm.placing import Order, Placed, Placing, Wanted
 from triage.models import Article, Customer, Decision, Mode, Review, Run, Ticket, Writeback
+from triage.models.fields import english
 from triage.queries import blind
 
 WHAT = "place"
@@ -70,7 +71,7 @@ def after_review(review: Review, *, at: datetime) -> None:
             wanted["group"] = group
         else:
             unmet["group"] = NO_GROUP.format(said=review.note[:80])
-    because = f"a person decided: {review.article or review.get_verdict_display()}"
+    because = f"a person decided: {review.article or english(review.Verdict(review.verdict).label)}"
     key, more = key_of(review), {"unmet": unmet} if unmet else {}
     due = at + blind.UNDO + blind.GRACE
     rows = _row(review.ticket, rule, wanted, customer=review.customer, key=key, because=because, more=more, at=at)

@@ -1,13 +1,17 @@
-"""The commands that bring tickets in by hand: `triage pull` from the ITSMs, `triage replay` from the lake."""
+"""The commands that bring tickets in by hand: `triage pull` from the ITSMs, `triage replay` from the lake.
+
+And `triage import-history`: past tickets from a file, as labels.
+"""
 
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from triage.output import JSON_HELP, tell, write
+from triage.output import JSON_HELP, tell, who, write
 
 if TYPE_CHECKING:
     from triage.feeds.passes import Synced
@@ -84,6 +88,39 @@ def replay(slug: str, since: datetime, json_file: str | None) -> None:
         if found.quarantined or found.unusable:
             tell(f"{found.quarantined + found.unusable} messages or lines are in quarantine, as when they came")
         bell.ring_now("classify_waiting")
+        write(json_file, found.as_dict())
+
+
+@click.command("import-history")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--customer", default="default", show_default=True)
+@click.option("--encoding", type=click.Choice(["utf-8", "utf-16", "cp1252"]), default="utf-8", show_default=True)
+@click.option("--json", "json_file", metavar="FILE", help=JSON_HELP)
+def import_history(file: Path, customer: str, encoding: str, json_file: str | None) -> None:
+    """Past tickets that people solved, as labels to train on: CSV or JSONL with subject, body and article."""
+    from triage import installation
+
+    with installation.ready():
+        from django.utils import timezone
+
+        from triage import bell, history
+        from triage.models import Customer
+
+        whose = Customer.objects.filter(slug=customer).first()
+        if whose is None:
+            raise click.BadParameter(f"there is no customer {customer!r}", param_hint="--customer")
+        with file.open("rb") as opened:
+            raw = opened.read(history.MOST_BYTES + 1)
+        try:
+            found = history.bring_in(customer=whose, raw=raw, encoding=encoding, actor=who(), at=timezone.now())
+        except history.HistoryRefused as refused:
+            for line, why in refused.problems:
+                tell(f"{file}:{line}: {why}" if line else f"{file}: {why}")
+            tell(f"nothing was imported: {refused.count} lines cannot be used")
+            write(json_file, {"problems": [{"line": line, "why": why} for line, why in refused.problems]})
+            sys.exit(1)
+        bell.ring_now("land_waiting")
+        tell(f"{found.rows} past tickets of {found.articles} articles, {found.new} of them new")
         write(json_file, found.as_dict())
 
 

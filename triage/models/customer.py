@@ -4,6 +4,7 @@ import uuid
 from typing import Self
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.fields import one_of, probability
 
@@ -29,10 +30,10 @@ class CustomerQuerySet(models.QuerySet):  # type: ignore[type-arg]  # one class 
 class Mode(models.TextChoices):
     """How far Triage may go by itself for a customer, from least to most."""
 
-    OBSERVE = "observe", "Observe: record, show and do nothing"
-    SUGGEST = "suggest", "Suggest: show the agent what fits"
-    APPROVE = "approve", "Approve: a person confirms each run"
-    AUTOMATE = "automate", "Automate: run by itself under a certificate"
+    OBSERVE = "observe", _("Observe: record, show and do nothing")
+    SUGGEST = "suggest", _("Suggest: show the agent what fits")
+    APPROVE = "approve", _("Approve: a person confirms each run")
+    AUTOMATE = "automate", _("Automate: run by itself under a certificate")
 
 
 class Customer(models.Model):
@@ -70,11 +71,11 @@ class Customer(models.Model):
 class Role(models.TextChoices):
     """What a person is to a customer."""
 
-    AGENT = "agent", "Support agent"
-    APPROVER = "approver", "Approver"
-    STEWARD = "steward", "Model steward"
-    ADMIN = "admin", "Administrator"
-    AUDITOR = "auditor", "Auditor (reads only)"
+    AGENT = "agent", _("Support agent")
+    APPROVER = "approver", _("Approver")
+    STEWARD = "steward", _("Model steward")
+    ADMIN = "admin", _("Administrator")
+    AUDITOR = "auditor", _("Auditor (reads only)")
 
 
 class Membership(models.Model):

@@ -1,6 +1,7 @@
 """Messages from sources as they came, and the keys that make a redelivery harmless."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.fields import one_of
 
@@ -8,9 +9,9 @@ from triage.models.fields import one_of
 class DeliveryStatus(models.TextChoices):
     """What became of the message. Landing in the lake is separate."""
 
-    STORED = "stored", "Stored"
-    APPLIED = "applied", "Applied"
-    QUARANTINED = "quarantined", "Quarantined"
+    STORED = "stored", _("Stored")
+    APPLIED = "applied", _("Applied")
+    QUARANTINED = "quarantined", _("Quarantined")
 
 
 class Delivery(models.Model):

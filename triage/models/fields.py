@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
+from django.utils.translation import override
 
 from triage import keys
 
@@ -45,6 +46,12 @@ class QuarterHours(models.Func):
         """Without the time zone `extract` depends on no setting of the session."""
         template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s AT TIME ZONE 'UTC') / 900)::bigint"
         return super().as_sql(compiler, connection, template=template, **context)
+
+
+def english(label: object) -> str:
+    """A label as it is stored, or told to another system: in English, whatever language the person at work reads."""
+    with override("en"):
+        return str(label)
 
 
 def probability(name: str, *, null: bool = False) -> models.CheckConstraint:

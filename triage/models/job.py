@@ -1,6 +1,7 @@
 """Long background work and proof that workers are alive."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer
 from triage.models.fields import one_of
@@ -9,10 +10,10 @@ from triage.models.fields import one_of
 class JobStatus(models.TextChoices):
     """How far the job came."""
 
-    WAITING = "waiting", "Waiting"
-    LEASED = "leased", "Leased"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
+    WAITING = "waiting", _("Waiting")
+    LEASED = "leased", _("Leased")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
 
 
 class Job(models.Model):

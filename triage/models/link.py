@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import one_of
@@ -13,7 +14,7 @@ from triage.models.runbook import Target
 class LinkPurpose(models.TextChoices):
     """What the link opens."""
 
-    SET_PASSWORD = "set_password", "Set a password"
+    SET_PASSWORD = "set_password", _("Set a password")
 
 
 class OneTimeLink(models.Model):

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import EncryptedTextField, one_of
@@ -14,9 +15,9 @@ from triage.models.ticket import Ticket
 class WritebackStatus(models.TextChoices):
     """Whether the ITSM has it."""
 
-    WAITING = "waiting", "Waiting"
-    DONE = "done", "Done"
-    GIVEN_UP = "given_up", "Given up"
+    WAITING = "waiting", _("Waiting")
+    DONE = "done", _("Done")
+    GIVEN_UP = "given_up", _("Given up")
 
 
 class Writeback(models.Model):
@@ -134,9 +135,9 @@ class MailChoice(models.Model):
 class PostingStatus(models.TextChoices):
     """Whether it has arrived."""
 
-    WAITING = "waiting", "Waiting"
-    DONE = "done", "Done"
-    GIVEN_UP = "given_up", "Given up"
+    WAITING = "waiting", _("Waiting")
+    DONE = "done", _("Done")
+    GIVEN_UP = "given_up", _("Given up")
 
 
 class Posting(models.Model):

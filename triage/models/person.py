@@ -39,8 +39,8 @@ class Person(AbstractUser):
 class TokenPurpose(models.TextChoices):
     """What the token opens."""
 
-    SIGN_IN = "sign-in", "One-time sign-in link"
-    API = "api", "API"
+    SIGN_IN = "sign-in", _("One-time sign-in link")
+    API = "api", _("API")
 
 
 class Token(models.Model):

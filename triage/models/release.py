@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import one_of, probability
@@ -10,11 +11,11 @@ from triage.models.fields import one_of, probability
 class ReleaseStatus(models.TextChoices):
     """How far it has come."""
 
-    CANDIDATE = "candidate", "Candidate"
-    SHADOW = "shadow", "Shadow"
-    CANARY = "canary", "Canary"
-    IN_FORCE = "in_force", "In force"
-    RETIRED = "retired", "Retired"
+    CANDIDATE = "candidate", _("Candidate")
+    SHADOW = "shadow", _("Shadow")
+    CANARY = "canary", _("Canary")
+    IN_FORCE = "in_force", _("In force")
+    RETIRED = "retired", _("Retired")
 
 
 class Release(models.Model):

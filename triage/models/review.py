@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import one_of
@@ -13,12 +14,12 @@ from triage.models.ticket import Ticket
 class ReviewVerdict(models.TextChoices):
     """What the person found."""
 
-    ARTICLE = "article", "This article"
-    NONE = "none", "None of these"
-    DUPLICATE = "duplicate", "Duplicate"
-    TWO_PROBLEMS = "two_problems", "Two problems"
-    NOT_OURS = "not_ours", "Not ours"
-    WRONG_PARAMETERS = "wrong_parameters", "Right article, wrong parameters"
+    ARTICLE = "article", _("This article")
+    NONE = "none", _("None of these")
+    DUPLICATE = "duplicate", _("Duplicate")
+    TWO_PROBLEMS = "two_problems", _("Two problems")
+    NOT_OURS = "not_ours", _("Not ours")
+    WRONG_PARAMETERS = "wrong_parameters", _("Right article, wrong parameters")
 
 
 class Review(models.Model):

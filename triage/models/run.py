@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import one_of
@@ -15,15 +16,15 @@ from triage.models.ticket import Ticket
 class RunStatus(models.TextChoices):
     """How far the execution came."""
 
-    REQUESTED = "requested", "Requested"
-    CLAIMED = "claimed", "Claimed by a worker"
-    STARTING = "starting", "Started"
-    SUCCEEDED = "succeeded", "Succeeded"
-    FAILED = "failed", "Failed"
-    UNDONE = "undone", "Undone"
-    UNDO_FAILED = "undo_failed", "Undo failed"
-    UNKNOWN = "unknown", "Unknown"
-    VOID = "void", "Void"
+    REQUESTED = "requested", _("Requested")
+    CLAIMED = "claimed", _("Claimed by a worker")
+    STARTING = "starting", _("Started")
+    SUCCEEDED = "succeeded", _("Succeeded")
+    FAILED = "failed", _("Failed")
+    UNDONE = "undone", _("Undone")
+    UNDO_FAILED = "undo_failed", _("Undo failed")
+    UNKNOWN = "unknown", _("Unknown")
+    VOID = "void", _("Void")
 
 
 class Run(models.Model):
@@ -105,11 +106,11 @@ class RunPiece(models.Model):
 class ApprovalStatus(models.TextChoices):
     """What became of the request."""
 
-    ASKED = "asked", "Asked"
-    GRANTED = "granted", "Granted"
-    REFUSED = "refused", "Refused"
-    EXPIRED = "expired", "Expired"
-    VOID = "void", "Void"
+    ASKED = "asked", _("Asked")
+    GRANTED = "granted", _("Granted")
+    REFUSED = "refused", _("Refused")
+    EXPIRED = "expired", _("Expired")
+    VOID = "void", _("Void")
 
 
 class Approval(models.Model):

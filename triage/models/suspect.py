@@ -1,6 +1,7 @@
 """Labels that are probably wrong, as a training found them, and what a person said of each."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import one_of, probability
@@ -12,10 +13,10 @@ from triage.models.review import Label
 class SuspectAnswer(models.TextChoices):
     """What the person said of the label."""
 
-    OPEN = "open", "Not looked at yet"
-    KEEP = "keep", "The label is right"
-    CHANGE = "change", "Another article"
-    DROP = "drop", "Not a label"
+    OPEN = "open", _("Not looked at yet")
+    KEEP = "keep", _("The label is right")
+    CHANGE = "change", _("Another article")
+    DROP = "drop", _("Not a label")
 
 
 class Suspect(models.Model):

@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer, CustomerQuerySet
 from triage.models.fields import QuarterHours, one_of, probability
@@ -14,17 +15,17 @@ from triage.models.source import Source
 class TicketStatus(models.TextChoices):
     """Where the ticket stands on its path."""
 
-    RECEIVED = "received", "Received"
-    CLASSIFIED = "classified", "Classified"
-    OBSERVED = "observed", "Observed"
-    QUEUED = "queued", "Queued for its runbook"
-    LINKED = "linked", "Linked to a storm's run"
-    WAITING_APPROVAL = "waiting_approval", "Waiting for approval"
-    RUNNING = "running", "Runbook running"
-    NEEDS_REVIEW = "needs_review", "Needs a person"
-    ANSWERED = "answered", "Answered"
-    RESOLVED = "resolved", "Resolved"
-    WITHDRAWN = "withdrawn", "Withdrawn"
+    RECEIVED = "received", _("Received")
+    CLASSIFIED = "classified", _("Classified")
+    OBSERVED = "observed", _("Observed")
+    QUEUED = "queued", _("Queued for its runbook")
+    LINKED = "linked", _("Linked to a storm's run")
+    WAITING_APPROVAL = "waiting_approval", _("Waiting for approval")
+    RUNNING = "running", _("Runbook running")
+    NEEDS_REVIEW = "needs_review", _("Needs a person")
+    ANSWERED = "answered", _("Answered")
+    RESOLVED = "resolved", _("Resolved")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
 OPEN = (TicketStatus.NEEDS_REVIEW, TicketStatus.WAITING_APPROVAL)
@@ -37,8 +38,8 @@ NEVER_DUE = 2**31
 class TicketActor(models.TextChoices):
     """Who wrote the ticket."""
 
-    PERSON = "person", "Person"
-    MACHINE = "machine", "Machine"
+    PERSON = "person", _("Person")
+    MACHINE = "machine", _("Machine")
 
 
 class Ticket(models.Model):
@@ -119,10 +120,10 @@ class Ticket(models.Model):
 class DrawPurpose(models.TextChoices):
     """What the cluster was drawn for."""
 
-    NONE = "none", "Not drawn"
-    HOLDOUT = "holdout", "Sealed holdout: never automated"
-    VERIFY = "verify", "Verified afterwards"
-    REOPENED = "reopened", "Reopened after a run: always verified"
+    NONE = "none", _("Not drawn")
+    HOLDOUT = "holdout", _("Sealed holdout: never automated")
+    VERIFY = "verify", _("Verified afterwards")
+    REOPENED = "reopened", _("Reopened after a run: always verified")
 
 
 class Draw(models.Model):

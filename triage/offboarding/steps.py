@@ -20,6 +20,7 @@ from triage.environment import environment
 from triage.lake import forgetting, here, layout
 from triage.lake.columns import COLUMNS
 from triage.models import AuditEvent, Customer, DeliveryKey, Job, Membership, Mode, Person, Run, Source, SourceMapping
+from triage.models.fields import english
 from triage.offboarding import belonging, container, exporting, shared
 from triage.offboarding.held import Held, OffboardRefused
 
@@ -102,7 +103,8 @@ def _stop(customer: Customer, *, actor: str) -> None:
     live = Run.objects.filter(customer=customer, status__in=UNDER_WAY).select_related("ticket").order_by("pk")
     if live:
         named = "; ".join(
-            f"{run.runbook} for {run.ticket.external_id} is {run.get_status_display().lower()}" for run in live
+            f"{run.runbook} for {run.ticket.external_id} is {english(run.Status(run.status).label).lower()}"
+            for run in live
         )
         raise OffboardRefused(
             f"{customer.slug} has runs under way: {named}. Automation is off now; settle them, then offboard again."

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from classifier.explanation import Explanation, Span, explain
 from classifier.text import Document
 from triage import serving
@@ -59,14 +62,27 @@ class Why:
         speak_for, speak_against = self.explanation.words(most=3)
         one, two = self.name(self.label), self.name(self.against)
         short = self.keys[1]
+        names = {"one": one, "other": two, "words": _listed(speak_for), "against": _listed(speak_against)}
         if not speak_for and not speak_against:
-            return f"No word of the ticket speaks for {one} or for {two}."
+            return _("No word of the ticket speaks for %(one)s or for %(other)s.") % names
         if not speak_for:
-            return f"No word speaks for {one}; {_listed(speak_against)} speak{_s(speak_against)} for {two}."
-        told = f"{_listed(speak_for)} speak{_s(speak_for)} for {one} rather than {two}"
+            said = ngettext(
+                "No word speaks for %(one)s; %(against)s speaks for %(other)s.",
+                "No word speaks for %(one)s; %(against)s speak for %(other)s.",
+                len(speak_against),
+            )
+            return said % names
+        said = ngettext(
+            "%(words)s speaks for %(one)s rather than %(other)s",
+            "%(words)s speak for %(one)s rather than %(other)s",
+            len(speak_for),
+        )
         if speak_against:
-            told += f"; {_listed(speak_against)} speak{_s(speak_against)} for {short}"
-        return f"{told}."
+            rest = ngettext(
+                "; %(against)s speaks for %(short)s", "; %(against)s speak for %(short)s", len(speak_against)
+            )
+            said += rest
+        return _("%(sentence)s.") % {"sentence": said % {**names, "short": short}}
 
     def name(self, label: str) -> str:
         """The article's key and title."""
@@ -84,8 +100,8 @@ class Why:
         """How much the whole difference is, in words."""
         difference = self.explanation.difference
         if difference < 0:
-            return f"On the whole the words speak more for {self.name(self.against)}."
-        return "" if difference > _LIKELY else "The two are close: read both."
+            return _("On the whole the words speak more for %(article)s.") % {"article": self.name(self.against)}
+        return "" if difference > _LIKELY else _("The two are close: read both.")
 
     @property
     def rivals(self) -> list[tuple[str, str]]:
@@ -216,9 +232,8 @@ def _pieces(text: str, marks: list[_Mark], begin: int, end: int) -> Iterable[Pie
 
 
 def _listed(words: list[str]) -> str:
-    quoted = [f"“{word[:_LONGEST_WORD]}{'…' if len(word) > _LONGEST_WORD else ''}”" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-
-
-def _s(words: list[str]) -> str:
-    return "s" if len(words) == 1 else ""
+    cut = [f"{word[:_LONGEST_WORD]}{'…' if len(word) > _LONGEST_WORD else ''}" for word in words]
+    quoted = [_("“%(word)s”") % {"word": word} for word in cut]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return _("%(words)s and %(last)s") % {"words": ", ".join(quoted[:-1]), "last": quoted[-1]}

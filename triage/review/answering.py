@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from triage.models import Article, Review, Writeback
+from triage.models.fields import english
 from triage.queries import articles
 from triage.queries.blind import GRACE, UNDO
 
@@ -51,7 +52,7 @@ def _text(review: Review, article: Article | None) -> str:
         return "\n\n".join(part for part in (review.note, draft(article)) if part)
     if review.follow == "ask":
         return review.note
-    said = f"{article.key} {article.title}" if article else V(review.verdict).label
+    said = f"{article.key} {article.title}" if article else english(V(review.verdict).label)
     said = f"{said} of {review.duplicate_of.external_id}" if review.duplicate_of else said
     if review.follow == "assign":
         return f"To be assigned to: {review.note} ({said})"

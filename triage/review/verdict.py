@@ -18,6 +18,7 @@ from triage.models import (
     Run,
     Ticket,
 )
+from triage.models.fields import english
 from triage.permissions import check_can_order_run, check_can_review
 from triage.queries import blind
 from triage.queries.log import name_of
@@ -228,6 +229,6 @@ def _words(said: Verdict) -> str:
         text = f"{said.article.key} {said.article.title}"
         text = f"{text}, but with other parameters" if said.kind == V.WRONG_PARAMETERS else text
     else:
-        text = V(said.kind).label
+        text = english(V(said.kind).label)
         text = f"{text} of {said.original.external_id}" if said.original else text
     return f"{text} ({said.note})" if said.note else text

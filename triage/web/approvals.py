@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from runbooks import rehearsal
@@ -136,7 +137,7 @@ def _refuse(request: DeskRequest, row: Approval) -> None:
     if not reason:
         raise ApprovalRefused("Say why not in a few words: the agents and the model's stewards learn from it.")
     refuse_approval(row, person=request.user, reason=reason[:500], at=now())
-    messages.success(request, f"Refused. {row.ticket.external_id} goes to an agent.")
+    messages.success(request, _("Refused. %(ticket)s goes to an agent.") % {"ticket": row.ticket.external_id})
 
 
 def _found(request: DeskRequest, uuid: UUID) -> Approval:
@@ -173,5 +174,7 @@ def _not_allowed(request: DeskRequest, row: Approval) -> str:
 
 def _thanks(row: Approval) -> str:
     if row.status == Approval.Status.ASKED:
-        return f"Your yes is recorded. A second person has to approve {row.ticket.external_id} too."
-    return f"Approved. {row.ticket.external_id} is on its way."
+        said = _("Your yes is recorded. A second person has to approve %(ticket)s too.")
+    else:
+        said = _("Approved. %(ticket)s is on its way.")
+    return said % {"ticket": row.ticket.external_id}

@@ -20,6 +20,7 @@ from django_htmx.middleware import HtmxDetails
 from triage.models import Notification, Person
 from triage.permissions import rooms
 from triage.queries import queue
+from triage.web.told import told
 
 P = ParamSpec("P")
 BELL_STOPS_AT = 100
@@ -76,8 +77,8 @@ def now() -> datetime:
 
 
 def refuse(request: HttpRequest, error: Exception) -> None:
-    """Show a refusal's sentence on the next page."""
-    messages.error(request, str(error))
+    """Show a refusal's sentence on the next page, in the person's language."""
+    messages.error(request, told(str(error)))
 
 
 def language_of(person: Person) -> str:

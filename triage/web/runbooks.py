@@ -7,6 +7,8 @@ from datetime import datetime
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import formats
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from runbooks import environments
@@ -63,8 +65,8 @@ def switch(request: DeskRequest, slug: str, key: str) -> HttpResponse:
     except review.ReviewRefused as error:
         refuse(request, error)
     else:
-        state = "may start again" if on else "is stopped until somebody allows it again"
-        messages.success(request, f"{found.title} {state}." if changed else "It stood so already.")
+        said = _("%(runbook)s may start again.") if on else _("%(runbook)s is stopped until somebody allows it again.")
+        messages.success(request, said % {"runbook": found.title} if changed else _("It stood so already."))
     return redirect("runbook", slug, key)
 
 
@@ -78,7 +80,7 @@ def close_circuit(request: DeskRequest, slug: str, key: str) -> HttpResponse:
     except review.ReviewRefused as error:
         refuse(request, error)
     else:
-        messages.success(request, f"The circuit is closed: {found.title} may start again.")
+        messages.success(request, _("The circuit is closed: %(runbook)s may start again.") % {"runbook": found.title})
     return redirect("runbook", slug, key)
 
 
@@ -91,7 +93,8 @@ def _page(request: DeskRequest, customer: Customer, found: list[Runbook]) -> Htt
         "cards": [_card(customer, one, states.get(one.key), off, at=at) for one in found],
         "one": found[0] if len(found) == 1 else None,
         "freezes": [
-            f"{freeze.begins:%d %B %Y %H:%M} to {freeze.ends:%d %B %Y %H:%M} UTC: {freeze.reason}"
+            _("%(begins)s to %(ends)s UTC: %(why)s")
+            % {"begins": _day(freeze.begins), "ends": _day(freeze.ends), "why": freeze.reason}
             for freeze in Freeze.objects.filter(ends__gt=at).order_by("begins")[:20]
             if freeze.customer_id in (None, customer.pk)
         ],
@@ -124,18 +127,27 @@ def _card(
 def _windows(customer: Customer, found: Runbook) -> Iterator[str]:
     """Each window that concerns the runbook, in words."""
     for row in Window.objects.of(customer).filter(runbook__in=["", found.key]).select_related("target").order_by("pk"):
-        on = f" on {row.target.key}" if row.target else ""
-        yield f"Only inside the window {row}{on}."
+        if row.target:
+            yield _("Only inside the window %(window)s on %(target)s.") % {"window": row, "target": row.target.key}
+        else:
+            yield _("Only inside the window %(window)s.") % {"window": row}
+
+
+def _day(at: datetime) -> str:
+    return formats.date_format(at, "d F Y H:i")
 
 
 def _rules(customer: Customer, found: Runbook) -> Iterator[str]:
     """What the runbook may do in each environment where that is not everything."""
     rules = obstacles.rules_for(customer, found)
-    said = {"approve": "a person must approve each run", "never": "it never runs"}
+    said = {
+        "approve": _("In the environment %(environment)s a person must approve each run."),
+        "never": _("In the environment %(environment)s it never runs."),
+    }
     for environment in environments.ENVIRONMENTS:
         rule = environments.strictest(environment, *rules)
         if rule in said:
-            yield f"In the environment {environment} {said[rule]}."
+            yield said[rule] % {"environment": environment}
 
 
 def _customer(request: DeskRequest, slug: str) -> Customer:

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from runbooks.registry import RUNBOOKS
@@ -81,7 +82,7 @@ def stop(request: DeskRequest, uuid: UUID) -> HttpResponse:
     except watching.NotStopped as error:
         refuse(request, error)
     else:
-        messages.success(request, "The run is being ended. What it did until then is for you to find out.")
+        messages.success(request, _("The run is being ended. What it did until then is for you to find out."))
     return redirect("run", row.uuid)
 
 
@@ -97,7 +98,7 @@ def settle(request: DeskRequest, uuid: UUID) -> HttpResponse:
         refuse(request, error)
     else:
         bell.ring("write_back")
-        messages.success(request, "Settled. The ticket and its storm follow what you found.")
+        messages.success(request, _("Settled. The ticket and its storm follow what you found."))
     return redirect("run", row.uuid)
 
 

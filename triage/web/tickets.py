@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from triage import bell, review
@@ -144,7 +145,7 @@ def undo(request: DeskRequest, review_id: int) -> HttpResponse:
     except review.ReviewRefused as error:
         refuse(request, error)
         return redirect("ticket", said.ticket.uuid)
-    messages.success(request, f"Undone. {row.external_id} waits for your verdict again.")
+    messages.success(request, _("Undone. %(ticket)s waits for your verdict again.") % {"ticket": row.external_id})
     return redirect(address(row, filters_of(request)))
 
 
@@ -224,7 +225,7 @@ def _onward(request: DeskRequest, row: Ticket, filters: Filters) -> HttpResponse
     following = queue_reads.following(request.user, filters=filters, at=now(), past=row)
     if following:
         return redirect(address(following, filters))
-    messages.success(request, "Nothing else is waiting. Well done.")
+    messages.success(request, _("Nothing else is waiting. Well done."))
     return redirect("queue")
 
 

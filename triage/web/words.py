@@ -10,20 +10,35 @@ from django import template
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext_lazy, gettext_noop
+from django.utils.translation import gettext as _
 
 from triage.models import Person
-from triage.queries.log import name_of
+from triage.queries.log import Entry, name_of
 from triage.queries.sureness import as_percent, in_words
+from triage.web.told import told
 
 register = template.Library()
+register.filter("told", told)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_SPANS = (
+    (2 * 86400, 86400, gettext_noop("%(n)s d")),
+    (3600, 3600, gettext_noop("%(n)s h")),
+    (60, 60, gettext_noop("%(n)s min")),
+)
+_RISKS = {
+    "low": gettext_lazy("low risk"),
+    "medium": gettext_lazy("medium risk"),
+    "high": gettext_lazy("high risk"),
+    "irreversible": gettext_lazy("irreversible risk"),
+}
 _ITEM = re.compile(r"(?:(\d{1,3})[.)]|[-*•])\s+(.*)")
 
 
 @register.filter
 def sure(probability: float | None) -> str:
     """A probability in words."""
-    return "no suggestion" if probability is None else in_words(probability)
+    return _("no suggestion") if probability is None else told(in_words(probability))
 
 
 @register.filter
@@ -56,7 +71,9 @@ def left(at: datetime | None) -> str:
     if at is None:
         return ""
     rest = at - timezone.now()
-    return f"{_span(-rest)} over" if rest < timedelta(0) else f"in {_span(rest)}"
+    if rest < timedelta(0):
+        return _("%(span)s over") % {"span": _span(-rest)}
+    return _("in %(span)s") % {"span": _span(rest)}
 
 
 @register.filter
@@ -93,19 +110,43 @@ def took(started: datetime | None, finished: datetime | None) -> str:
     if started is None or finished is None:
         return ""
     seconds = (finished - started).total_seconds()
-    return f"{seconds:.1f} s" if seconds < 60 else _span(finished - started)
+    return _("%(n)s s") % {"n": f"{seconds:.1f}"} if seconds < 60 else _span(finished - started)
 
 
 @register.filter
 def called(person: Person | None) -> str:
     """A person's name."""
-    return name_of(person)
+    return name_of(person) if person else told(name_of(person))
 
 
 @register.filter
 def spaced(name: str) -> str:
     """A key of ours as words."""
-    return str(name).replace("_", " ").replace("-", " ")
+    return told(str(name).replace("_", " ").replace("-", " "))
+
+
+@register.filter
+def risk(tier: str) -> str:
+    """A runbook's tier as its risk."""
+    return str(_RISKS.get(tier, tier))
+
+
+@register.filter
+def titled(entry: Entry) -> str:
+    """What happened, in words: the title of a line of the log."""
+    of, event = spaced(entry.event.subject), entry.event.event
+    if entry.hidden:
+        return _("%(what)s changed") % {"what": of}
+    if event == "status":
+        return f"{of} {spaced(entry.after)}"
+    return told(event) if entry.event.subject == "ticket" else f"{of}: {told(event)}"
+
+
+@register.filter
+def midway(phrase: object) -> str:
+    """A phrase as it stands in the midst of a sentence; German keeps the capitals of its nouns."""
+    text = str(phrase)
+    return text if (get_language() or "").startswith("de") else text.lower()
 
 
 @register.filter
@@ -155,7 +196,7 @@ def marked(text: str, values: dict[str, str]) -> SafeString:
 
 def _span(length: timedelta) -> str:
     seconds = max(0, int(length.total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size * (2 if unit == "d" else 1):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    for least, size, unit in _SPANS:
+        if seconds >= least:
+            return _(unit) % {"n": seconds // size}
+    return _("%(n)s s") % {"n": seconds}

@@ -104,7 +104,7 @@
   function showSwitch() {
     all("[data-switch-keys]").forEach((el) => {
       el.setAttribute("aria-pressed", String(keysOn()));
-      el.textContent = keysOn() ? "Single keys are on" : "Single keys are off";
+      el.textContent = keysOn() ? el.dataset.on : el.dataset.off;
     });
   }
 
@@ -135,8 +135,9 @@
     if (event.target.id === "results" && wanted) takeFirst(document.querySelector("[data-search]"));
   });
   document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble(""); });
-  document.addEventListener("htmx:sendError", () => trouble("The server does not answer. What you see may be old; it is tried again."));
-  document.addEventListener("htmx:responseError", (event) => trouble(`The server refused (${event.detail.xhr.status}). Reload the page.`));
+  const words = document.getElementById("trouble").dataset; // in the person's language
+  document.addEventListener("htmx:sendError", () => trouble(words.silent));
+  document.addEventListener("htmx:responseError", (event) => trouble(words.refused.replace("#", event.detail.xhr.status)));
 
   all("[data-vanish]").forEach((el) => setTimeout(() => el.remove(), Number(el.dataset.vanish)));
   showSwitch();
