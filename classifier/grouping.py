@@ -107,7 +107,7 @@ def _typical(rows: sparse.csr_matrix, number: NDArray[np.intp], lines: Sequence[
     sums = sparse.csr_matrix(belongs @ rows)
     sizes = np.bincount(number[inside], minlength=count)
     own = np.asarray(rows[inside].multiply(sums[number[inside]]).sum(axis=1)).ravel() / sizes[number[inside]]
-    return {lines[place]: round(float(value), 6) for place, value in zip(inside, own, strict=True)}
+    return {lines[int(place)]: round(float(value), 6) for place, value in zip(inside, own, strict=True)}
 
 
 def _told(lines: Sequence[str], of_line: dict[str, int], typical: dict[str, float], *, fewest: int) -> list[Group]:

@@ -21,7 +21,7 @@ from runbooks.base import Runbook
 from runbooks.registry import RUNBOOKS
 from triage import lifecycle, routing, serving, versions
 from triage.lake.errors import LakeError
-from triage.learning import seen
+from triage.learning import seen, suspected
 from triage.learning.labelled import key_of
 from triage.models import Budget, Certificate, Customer, Registration, Release
 from triage.routing import Pick
@@ -109,12 +109,13 @@ def _pool(runbooks: Sequence[str]) -> dict[str, Runbook]:
 
 
 def _fresh(history: Sequence[HistoryRow], *, release: Release, known: frozenset[str]) -> list[HistoryRow]:
-    """The rows whose text no training saw and that no earlier attempt opened, in order of time.
+    """The rows whose text no training saw and that no earlier attempt or noise review opened, in order of time.
 
     Labels of the lake's table have a time, so that after training on them only newer rows count.
     """
     plans = Registration.objects.of(release.customer).values_list("plan", flat=True)
     spent = {key for plan in plans for key in plan.get("opened", ())}
+    known |= suspected.spent(release.customer)
     after = release.trained_until if release.measures.get("labels_table_version") is not None else None
     fresh = [
         row

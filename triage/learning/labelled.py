@@ -32,7 +32,7 @@ class TrainingRefused(Exception):
 class Labels:
     """Rows to learn from. `until`: the newest label; `table_version`: of the labels' table, None for rows handed in.
 
-    `dropped` counts labels that were left aside, by reason.
+    `dropped` counts labels that were left aside, by reason; `origins` names each row's label: `key_of_row` to uuid.
     """
 
     rows: list[Labelled]
@@ -40,6 +40,7 @@ class Labels:
     until: datetime
     table_version: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ def labels_of(customer: Customer, *, at: datetime) -> Labels:
     live = set(Article.objects.offered_to(customer).values_list("translation_group", flat=True))
     dropped = dict.fromkeys(("withdrawn", "drawn", "article not offered", "said anew"), 0)
     newest: dict[str, tuple[datetime, Document, str]] = {}
+    uuids: dict[str, str] = {}
     for row in sorted(found, key=_made_at):
         document, label = Document(str(row["subject"] or ""), str(row["body"] or "")), str(row["article"] or "")
         if why := _unusable(row, label, live):
@@ -67,6 +69,7 @@ def labels_of(customer: Customer, *, at: datetime) -> Labels:
         key = text_hash(document)
         dropped["said anew"] += key in newest
         newest[key] = (_made_at(row), document, label)
+        uuids[key] = str(row["uuid"])
     kept = [newest[key] for key in sorted(newest)]
     return Labels(
         rows=[(document, label) for _, document, label in kept if label],
@@ -74,6 +77,7 @@ def labels_of(customer: Customer, *, at: datetime) -> Labels:
         until=max((made for made, _, _ in kept), default=at),
         table_version=version,
         dropped=dropped,
+        origins={key_of_row((document, label)): uuids[key] for key, (_, document, label) in newest.items() if label},
     )
 
 

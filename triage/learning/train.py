@@ -17,12 +17,12 @@ from classifier.text import Document
 from triage import lifecycle, serving
 from triage.lake import here, layout
 from triage.lake.errors import LakeError
-from triage.learning import seen
+from triage.learning import seen, suspected
 from triage.learning.comparing import Outcomes
 from triage.learning.labelled import Labelled, Labels, Split, TrainingRefused, key_of, labels_of, split
 from triage.learning.tuned import tuning_of
 from triage.learning.unlabelled import Unlabelled, unlabelled_of
-from triage.models import Customer, Release
+from triage.models import Customer, Release, Suspect
 from triage.serving import NoModel
 
 ACTOR = "system:learning"
@@ -81,6 +81,8 @@ def train(
     with transaction.atomic():
         release.save(force_insert=True)
         tuning_of(release, model, labels=[label for _, label in parts.train]).save()
+        doubtful = suspected.suspects_of(release, model, rows=parts.train, origins=labels.origins)
+        Suspect.objects.bulk_create(doubtful, batch_size=100)
         lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
     return release
 

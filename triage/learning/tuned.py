@@ -10,6 +10,7 @@ from classifier.estimator import ArticleClassifier
 from triage.models import Release, Tuning
 
 MOST_ROWS = 20_000
+MOST_PAIRS = 500
 PLACES = 4
 
 
@@ -28,7 +29,16 @@ def tuning_of(release: Release, model: ArticleClassifier, *, labels: Sequence[st
         rows.setdefault(predicted, []).append(
             [round(float(score), PLACES), round(float(probability), PLACES), int(right)]
         )
-    return Tuning(release=release, rows=rows, labels=dict(Counter(labels)), report=_plain(model.report_))
+    given = [labels[number] for number in numbers]
+    report = {**_plain(model.report_), "confused": _confused(given, [str(model.classes_[one]) for one in best])}
+    return Tuning(release=release, rows=rows, labels=dict(Counter(labels)), report=report)
+
+
+def _confused(given: Sequence[str], said: Sequence[str]) -> list[list[str | int]]:
+    """Which label was taken for which, and how often: most frequent first."""
+    pairs = Counter(pair for pair in zip(given, said, strict=True) if pair[0] != pair[1])
+    found = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_PAIRS]
+    return [[label, other, count] for (label, other), count in found]
 
 
 def _plain(report: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Which articles a customer's labels stand for, and the runbook and directory behind each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
@@ -43,10 +43,16 @@ def offered(customer: Customer) -> Iterator[dict[str, Offer]]:
 
 def _offer(label: str, rows: list[Article]) -> Offer:
     rows = [row for row in rows if row.customer_id is not None] or rows
-    live = [row for row in rows if row.retired_at is None]
-    named = {row.runbook for row in live or rows if row.runbook}
-    key = named.pop() if len(named) == 1 else ""
-    return Offer(label=label, live=bool(live), runbook=RUNBOOKS.get(key), trouble=why_not(key))
+    key, live = leads_to((row.runbook, row.retired_at is None) for row in rows)
+    return Offer(label=label, live=live, runbook=RUNBOOKS.get(key), trouble=why_not(key))
+
+
+def leads_to(versions: Iterable[tuple[str, bool]]) -> tuple[str, bool]:
+    """The runbook that articles of one label lead to, from each one's runbook and whether it is live; and if any is."""
+    rows = list(versions)
+    live = [row for row in rows if row[1]]
+    named = {runbook for runbook, _live in live or rows if runbook}
+    return (named.pop() if len(named) == 1 else "", bool(live))
 
 
 def _reach(customer: Customer, runbook: Runbook, opened: ExitStack) -> tuple[Directory | None, Lists | None, str]:
