@@ -3,6 +3,7 @@
 A bad value stops the start with the variable's name, what was wrong and how to mend it.
 """
 
+import ipaddress
 import json
 from email.utils import parseaddr
 from functools import lru_cache
@@ -64,6 +65,11 @@ class Environment(BaseSettings):
     run_as: str = Field(
         "", description="a user that Python runbooks run as, where the workers are root; empty: the workers'"
     )
+    itsm_networks: str = Field(
+        "",
+        description="networks such as 10.20.0.0/16, separated by commas, where ITSMs may be that customers' "
+        "administrators enter; empty: public addresses only",
+    )
     source_rate: int = Field(6000, ge=1, description="deliveries a minute that one source may send")
     api_rate: int = Field(600, ge=1, description="requests a minute that one API token may make")
     oidc_issuer: str = Field(
@@ -110,6 +116,14 @@ class Environment(BaseSettings):
             raise ValueError("mail is sent, but from nobody")
         if given and not (given.isprintable() and mail.is_address(parseaddr(given)[1])):
             raise ValueError("not one mail address")
+        return given
+
+    @field_validator("itsm_networks")
+    @classmethod
+    def _networks(cls, given: str) -> str:
+        for one in given.split(","):
+            if one.strip():
+                ipaddress.ip_network(one.strip())  # its ValueError says what is wrong
         return given
 
     @field_validator("oidc_issuer")

@@ -11,8 +11,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from tests import factories
 from tests.telling.conftest import Receiver
 from triage import telling
+from triage.itsm import addresses
 from triage.models import Customer, EventEndpoint, Notification, Posting
-from triage.telling import addresses, outbox
+from triage.telling import outbox
 
 pytestmark = pytest.mark.django_db
 OLD = "whsec_" + "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk"

@@ -16,7 +16,7 @@ from triage import bell, intake, targets
 from triage.admin import feeds, restraints, telling
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm, WriteOnly
-from triage.itsm import credentials, placing
+from triage.itsm import calling, credentials, placing
 from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
 
 __all__ = ["LoggedAdmin", "feeds", "restraints", "telling"]
@@ -55,6 +55,9 @@ class SourceForm(SecretForm):
 
     def save(self, commit: bool = True) -> Any:
         """Take over new credentials, if any were entered; what was mended is tried at once."""
+        row, entered = self.instance, self.cleaned_data.get("new_credentials") or ""
+        written = row.settings if "settings" in self.changed_data else {}
+        row.public_hosts = calling.vouched(row.public_hosts, settings=written, secret=entered)
         self.instance.credentials = self.cleaned_data.get("new_credentials") or self.instance.credentials
         self.instance.pull_due_at = None
         return super().save(commit=commit)

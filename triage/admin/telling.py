@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from runbooks.registry import RUNBOOKS
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm
+from triage.itsm import addresses
 from triage.models import EventEndpoint, Membership, RunbookOwner
-from triage.telling import addresses
 from triage.telling.kinds import EVENTS
 
 WANTED = "A secret is whsec_ and at least 24 bytes in base64: echo whsec_$(openssl rand -base64 32)"

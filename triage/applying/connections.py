@@ -11,9 +11,8 @@ from triage.applying.customers import Building, Path
 from triage.applying.plan import MADE, Difference
 from triage.applying.reading import nearest
 from triage.applying.references import KEPT, NONE, ReferenceInvalid
-from triage.itsm import credentials
+from triage.itsm import addresses, calling, credentials
 from triage.models import Customer, EventEndpoint, Source, SourceMapping, Target
-from triage.telling import addresses
 from triage.telling.kinds import EVENTS
 
 MADE_ELSEWHERE = ("zendesk",)
@@ -82,6 +81,9 @@ def source(building: Building, said: document.Connection, path: Path) -> None:
     if said.customer is not None or said.mappings:
         values["customer"] = _owner(building, said.customer, (*path, "customer")) if said.customer else None
     values |= _credentials(building, said, found, path) | signing(building, said, found, path)
+    if found is not None and found.public_hosts:
+        written, secret = values.get("settings") or {}, values.get("credentials", "")
+        values["public_hosts"] = calling.vouched(found.public_hosts, settings=written, secret=secret)
     new = {"slug": said.slug, "name": said.slug, "enabled": True}
     if said.customer is None and not said.mappings and found is None:
         building.wrong(path, f"whose tickets are those of {said.slug}? Name a customer, or mappings")

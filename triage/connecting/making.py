@@ -4,7 +4,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,10 @@ from django.utils.translation import gettext as _
 
 from triage import keys, lifecycle
 from triage.connecting.vendors import Setting, vendor_of
-from triage.itsm import SOURCES, credentials, standard
+from triage.itsm import SOURCES, addresses, calling, credentials, standard
 from triage.models import Customer, Person, Source
 from triage.models.source import Assurance
 from triage.permissions import check_can_keep_source
-from triage.telling import addresses
 
 MOST_SECRETS = 3
 SHORTEST_SECRET, LONGEST_SECRET = 16, 500
@@ -141,7 +140,9 @@ def set_credentials(source: Source, *, told: Mapping[str, str], person: Person, 
             _check_address(found.token_url, person)
     source.credentials = text
     with transaction.atomic():
-        Source.objects.filter(pk=source.pk).update(credentials=text, pull_due_at=None)
+        row = Source.objects.select_for_update().get(pk=source.pk)
+        source.public_hosts = _public_hosts(row, row.settings, text, entered=calling.token_urls(text), person=person)
+        Source.objects.filter(pk=source.pk).update(credentials=text, public_hosts=source.public_hosts, pull_due_at=None)
         lifecycle.record(row=source, event="credentials replaced", at=at, actor=_by(person), after=kind[:40])
 
 
@@ -151,7 +152,11 @@ def set_settings(source: Source, *, told: Mapping[str, str], person: Person, at:
     read: dict[str, Any] = {}
     for setting in vendor_of(source.kind).settings:
         if setting.name in told:
-            read[setting.name] = _read(setting, told[setting.name], person)
+            read[setting.name] = _read(setting, told[setting.name])
+    known = Source.objects.values_list("settings", flat=True).get(pk=source.pk)
+    for name, value in read.items():
+        if name.endswith("_url") and value and value != known.get(name):
+            _check_address(value, person)  # one that stays as it is was checked against who entered it
     with transaction.atomic():
         row = Source.objects.select_for_update().get(pk=source.pk)
         before = dict(row.settings)
@@ -160,11 +165,23 @@ def set_settings(source: Source, *, told: Mapping[str, str], person: Person, at:
         source.settings = after
         if not changed:
             return
-        Source.objects.filter(pk=source.pk).update(settings=after, pull_due_at=None)
+        entered = [str(after[name]) for name in changed if name.endswith("_url") and name in after]
+        source.public_hosts = _public_hosts(row, after, row.credentials, entered=entered, person=person)
+        Source.objects.filter(pk=source.pk).update(settings=after, public_hosts=source.public_hosts, pull_due_at=None)
         lifecycle.record(row=source, event="settings changed", at=at, actor=_by(person), reason=", ".join(changed))
 
 
-def _read(setting: Setting, text: str, person: Person) -> str | list[str]:
+def _public_hosts(
+    row: Source, settings: Mapping[str, Any], secret: str, *, entered: Iterable[str], person: Person
+) -> list[str]:
+    """The hosts of the addresses in force that count as entered by a customer's administrator, now that these are."""
+    named = {calling.host_of(url) for url in [*calling.urls_of(settings), *calling.token_urls(secret)]}
+    new = {calling.host_of(url) for url in entered}
+    before = set(row.public_hosts)
+    return sorted((before - new if person.is_superuser else before | new) & named)
+
+
+def _read(setting: Setting, text: str) -> str | list[str]:
     if setting.form == "list":
         parts = [part.strip() for part in text.replace(",", "\n").split("\n") if part.strip()]
         if len(parts) > MOST_VALUES or any(len(part) > LONGEST_VALUE or not part.isprintable() for part in parts):
@@ -175,15 +192,14 @@ def _read(setting: Setting, text: str, person: Person) -> str | list[str]:
         raise ConnectRefused(_("%(label)s: choose one of the list.") % {"label": setting.label})
     if len(text) > LONGEST_VALUE or not text.isprintable():
         raise ConnectRefused(_("%(label)s: one line of at most 500 characters.") % {"label": setting.label})
-    if text and setting.name.endswith("_url"):
-        _check_address(text, person)
     return text
 
 
 def _check_address(url: str, person: Person) -> None:
     """A customer's administrator may not make this installation call machines of the provider's own network."""
     try:
-        addresses.allowed(url, internal=person.is_superuser)
+        addresses.check(url)
+        addresses.meant(url, internal=person.is_superuser, networks=calling.networks())
     except addresses.AddressRefused as error:
         message = str(error).partition(": tick")[0]
         raise ConnectRefused(_("This address may not be called: %(why)s") % {"why": message}) from None

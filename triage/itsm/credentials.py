@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from triage.itsm import outgoing, strict_json
+from triage.itsm import calling, outgoing, strict_json
 from triage.itsm.base import PayloadInvalid
 from triage.itsm.outgoing import ExchangeFailed
 from triage.models import Source
@@ -132,17 +132,23 @@ def answered(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     most: int = outgoing.ANSWER_BYTES,
-    address: str | None = None,
 ) -> outgoing.Answer:
-    """`exchange`, with the headers of the answer. `address`: as for `outgoing`, for the request but not for a token."""
+    """`exchange`, with the headers of the answer."""
     mine = authorised(source)
     try:
-        return outgoing.answered(method, url, body=body, headers={**(headers or {}), **mine}, most=most, address=address)
+        return _called(source, method, url, body=body, headers={**(headers or {}), **mine}, most=most)
     except ExchangeFailed as error:
         if error.status != UNAUTHORISED or not _forget(source, mine):
             raise
     again = {**(headers or {}), **authorised(source)}
-    return outgoing.answered(method, url, body=body, headers=again, most=most, address=address)
+    return _called(source, method, url, body=body, headers=again, most=most)
+
+
+def _called(
+    source: Source, method: str, url: str, *, body: bytes | None, headers: Mapping[str, str], most: int
+) -> outgoing.Answer:
+    hosts = source.public_hosts
+    return calling.called(method, url, public_hosts=hosts, body=body, headers=headers, most=most)
 
 
 def _basic(user: str, password: str) -> str:
@@ -164,11 +170,11 @@ def _kept(source: Source, client: OAuthClient) -> str:
     with _turn:
         kept = _tokens.get(source.pk)
         if kept is None or kept.digest != digest or time.monotonic() >= kept.until:
-            kept = _tokens[source.pk] = _fetched(client, digest=digest)
+            kept = _tokens[source.pk] = _fetched(source, client, digest=digest)
     return kept.header
 
 
-def _fetched(client: OAuthClient, *, digest: str) -> _Token:
+def _fetched(source: Source, client: OAuthClient, *, digest: str) -> _Token:
     form = {"grant_type": "client_credentials"} | ({"scope": client.scope} if client.scope else {})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     if client.client_auth == "basic":
@@ -178,7 +184,8 @@ def _fetched(client: OAuthClient, *, digest: str) -> _Token:
         form |= {"client_id": client.client_id, "client_secret": client.client_secret}
     asked = time.monotonic()
     try:
-        answer = outgoing.exchange("POST", client.token_url, body=urlencode(form).encode(), headers=headers)
+        body, most = urlencode(form).encode(), outgoing.ANSWER_BYTES
+        answer = _called(source, "POST", client.token_url, body=body, headers=headers, most=most).body
     except ExchangeFailed as error:
         raise ExchangeFailed(
             f"no token from the token_url of the credentials: {error}",

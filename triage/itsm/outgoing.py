@@ -29,17 +29,25 @@ class ExchangeFailed(Exception):
     """No good answer. `permanent`: the same request will never get one. `status`: of the answer, 0 without one.
 
     `retry_after`: seconds that the answer asks to wait, 0 where it does not say. `body`: the first 4 KiB of a refusal,
-    untrusted.
+    untrusted. `unreached`: nothing was sent, since no connection was made.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, status: int = 0, retry_after: float = 0.0, body: bytes = b""
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        status: int = 0,
+        retry_after: float = 0.0,
+        body: bytes = b"",
+        unreached: bool = False,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.status = status
         self.retry_after = retry_after
         self.body = body
+        self.unreached = unreached
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Answer:
 
 def filled(template: str, external_id: str) -> str:
     """The template with the ticket's id quoted into its path or query; the host never comes from a ticket."""
-    _host(template)
+    host(template)
     before = urlsplit(template)
     if PLACE not in before.path + before.query:
         raise ExchangeFailed(f"the address {template!r} has no {PLACE} in its path or query", permanent=True)
@@ -63,7 +71,7 @@ def filled(template: str, external_id: str) -> str:
 
 def listing(template: str, *, since: datetime, cursor: str) -> str:
     """The template with the moment (ISO 8601, UTC) and the cursor quoted into its path or query."""
-    _host(template)
+    host(template)
     before = urlsplit(template)
     if SINCE not in before.query + before.path or CURSOR not in before.query + before.path:
         raise ExchangeFailed(
@@ -102,7 +110,7 @@ def answered(
     most: int = ANSWER_BYTES,
 ) -> Answer:
     """`exchange`, with the headers of the answer: where a vendor tells the next page, or how much it still allows."""
-    host = _host(url)
+    name = host(url)
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
     pools = urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address))
@@ -114,7 +122,7 @@ def answered(
                 body=body,
                 headers={
                     **headers,
-                    **({"host": urlsplit(url).netloc} if address else {}),
+                    **({"host": _place(url)} if address else {}),
                     "user-agent": "triage",
                     "accept": "application/json",
                     "accept-encoding": "identity",
@@ -134,18 +142,35 @@ def answered(
     except urllib3.exceptions.LocationParseError as error:
         raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
     except urllib3.exceptions.HTTPError as error:
-        raise ExchangeFailed(f"{host} does not answer: {error}", permanent=False) from error
+        unreached = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+        raise ExchangeFailed(f"{name} does not answer: {error}", permanent=False, unreached=unreached) from error
     if 200 <= answer.status < 300:
         return Answer(received, {name.lower(): value for name, value in answer.headers.items()})
-    raise _refusal(answer.status, host, wait=_wait(answer.headers.get("retry-after", "")), body=received)
+    raise _refusal(answer.status, name, wait=_wait(answer.headers.get("retry-after", "")), body=received)
 
 
 def _pinned(url: str, address: str | None) -> dict[str, Any]:
     """What makes TLS ask for the host's name at an address that is given as a number."""
     if not address or urlsplit(url).scheme != "https":
         return {}
-    name = urlsplit(url).hostname
+    name = _ascii(urlsplit(url).hostname or "")
     return {"server_hostname": name, "assert_hostname": name}
+
+
+def _place(url: str) -> str:
+    """Host and port as a Host header has them."""
+    parts = urlsplit(url)
+    name = _ascii(parts.hostname or "")
+    name = f"[{name}]" if ":" in name else name
+    return f"{name}:{parts.port}" if parts.port else name
+
+
+def _ascii(name: str) -> str:
+    """The name as DNS and TLS have it."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 def _at(url: str, address: str) -> str:
@@ -156,7 +181,8 @@ def _at(url: str, address: str) -> str:
     return urlunsplit((parts.scheme, place, parts.path, parts.query, ""))
 
 
-def _host(url: str) -> str:
+def host(url: str) -> str:
+    """The URL's host; ExchangeFailed for what is no http(s) address."""
     try:
         parts = urlsplit(url)
     except ValueError:

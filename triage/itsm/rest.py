@@ -32,16 +32,15 @@ def call(
     query: Mapping[str, str] | None = None,
     send: Mapping[str, object] | None = None,
     most: int = MOST_BYTES,
-    address: str | None = None,
 ) -> outgoing.Answer:
-    """The answer to one request with the source's credentials; raises ExchangeFailed. `address`: as for `outgoing`."""
+    """The answer to one request with the source's credentials; raises ExchangeFailed."""
     root = str(source.settings.get("api_url") or "").rstrip("/")
     if not root:
         raise ExchangeFailed(f"source {source.slug} has no api_url in its settings; set one", permanent=True)
     url = f"{root}{path}" + (f"?{urlencode(query)}" if query else "")
     headers = {"content-type": "application/json"} if send is not None else {}
     body = json.dumps(send, ensure_ascii=True).encode() if send is not None else None
-    return credentials.answered(source, method, url, body=body, headers=headers, most=most, address=address)
+    return credentials.answered(source, method, url, body=body, headers=headers, most=most)
 
 
 def told(raw: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from triage.models.customer import Customer
 from triage.models.fields import EncryptedTextField, one_of
@@ -11,10 +12,10 @@ from triage.models.fields import EncryptedTextField, one_of
 class Assurance(models.TextChoices):
     """Who is asking, and how sure are we, from least to most."""
 
-    NONE = "none", "Unknown sender"
-    MONITORED = "monitored", "Monitored machine"
-    MAIL = "mail", "Verified mail"
-    PORTAL = "portal", "Signed-in portal"
+    NONE = "none", _("Unknown sender")
+    MONITORED = "monitored", _("Monitored machine")
+    MAIL = "mail", _("Verified mail")
+    PORTAL = "portal", _("Signed-in portal")
 
 
 class Source(models.Model):
@@ -28,6 +29,12 @@ class Source(models.Model):
     secrets = EncryptedTextField("signing secrets, one a line, newest first", blank=True)
     credentials = EncryptedTextField("credentials for the ITSM's API as JSON", blank=True)
     settings = models.JSONField(default=dict, blank=True)
+    public_hosts = models.JSONField(
+        "hosts that a customer's administrator entered: called at public addresses only",
+        default=list,
+        blank=True,
+        editable=False,
+    )
     assurance = models.JSONField("assurance level by channel", default=dict, blank=True)
     enabled = models.BooleanField(default=True)
     in_setup = models.BooleanField(
@@ -61,10 +68,10 @@ class Source(models.Model):
 class SourceMappingPart(models.TextChoices):
     """What the ITSM calls the owner of a ticket."""
 
-    COMPANY = "company", "Company"
-    DOMAIN = "domain", "Domain"
-    PROJECT = "project", "Project"
-    ORGANISATION = "organisation", "Organisation"
+    COMPANY = "company", _("Company")
+    DOMAIN = "domain", _("Domain")
+    PROJECT = "project", _("Project")
+    ORGANISATION = "organisation", _("Organisation")
 
 
 class SourceMapping(models.Model):

@@ -4,10 +4,9 @@ import json
 from datetime import UTC, datetime
 
 from triage.environment import environment
-from triage.itsm import outgoing
+from triage.itsm import addresses, outgoing
 from triage.itsm.standard import signed_headers
 from triage.models import Posting
-from triage.telling import addresses
 from triage.telling.kinds import KINDS
 
 GONE = 410

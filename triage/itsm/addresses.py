@@ -1,12 +1,15 @@
-"""Where an event may go: never to link-local or metadata addresses, into our own network only where an administrator
-said so. The name is resolved here once and the connection is made to what was looked at, not to the name.
+"""Where we may call: never link-local or metadata addresses, our own network only where an administrator said so.
+
+The name is resolved here once for each call and the connection is made to what was looked at, not to the name.
 """
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 METADATA = frozenset(
     ipaddress.ip_address(text)
@@ -47,21 +50,29 @@ def allowed(url: str, *, internal: bool) -> list[str]:
     OSError where the name cannot be resolved.
     """
     check(url)
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return meant(url, internal=internal)
+
+
+def meant(url: str, *, internal: bool, networks: Sequence[Network] = ()) -> list[str]:
+    """`allowed` for an address that was checked when it was entered. `networks`: ours that may be called anyway."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise AddressRefused("This is no web address.") from None
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise AddressRefused(f"{parts.hostname} is no name of a host") from None
     numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for number in numbers:
-        why = trouble(number, internal=internal)
+        why = trouble(number, internal=internal, networks=networks)
         if why:
             raise AddressRefused(f"{parts.hostname} is {number}, {why}")
     return numbers
 
 
-def trouble(number: str, *, internal: bool) -> str:
+def trouble(number: str, *, internal: bool, networks: Sequence[Network] = ()) -> str:
     """Why this IP address is not to be called, as the end of a sentence; empty where it may be."""
     try:
         address = _inner(ipaddress.ip_address(number.partition("%")[0]))
@@ -72,7 +83,9 @@ def trouble(number: str, *, internal: bool) -> str:
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return "which is no single host's own address."
     if address.is_loopback or address.is_private or (address.version == 4 and address in SHARED):
-        return "" if internal else 'in our own network: tick "internal" if that is meant.'
+        if internal or any(address in network for network in networks):
+            return ""
+        return 'in our own network: tick "internal" if that is meant.'
     if address.is_reserved or not address.is_global:
         return "which is reserved."
     return ""
