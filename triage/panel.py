@@ -64,8 +64,9 @@ def live(slug: str) -> Panel | None:
 def launch(*, token: Token, slug: str, ref: str, agent: str, at: datetime) -> Launch:
     """A pass for the agent whom the ITSM names by mail address or user name, to the ticket that it names.
 
-    `token`: the ITSM's own, whose owner vouches; the pass ends with it. Ticket.DoesNotExist where the vouching person may not see the ticket, or its source has no panel;
-    PermissionDenied, with a sentence, where they may not vouch or the agent is nobody who may see the ticket.
+    `token`: the ITSM's own, whose owner vouches; the pass ends with it. Ticket.DoesNotExist where that person may
+    not see the ticket, or its source has no panel; PermissionDenied, with a sentence, where they may not vouch or the
+    agent is nobody who may see the ticket.
     """
     panel, vouching = live(slug), token.person
     rows = Ticket.objects.visible_to(vouching).filter(_named(ref), customer__isnull=False)

@@ -143,6 +143,16 @@ def can_write_article(person: Visitor, customer: Customer | None) -> bool:
     return _passes(lambda: check_can_write_article(person, customer))
 
 
+def check_can_import_history(person: Visitor, customer: Customer) -> None:
+    """Bring past tickets in as labels: stewards and administrators of the customer."""
+    _need(person, customer.pk, KEEPERS, "import past tickets")
+
+
+def can_import_history(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_import_history` passes."""
+    return _passes(lambda: check_can_import_history(person, customer))
+
+
 def check_can_keep_source(person: Visitor, customer: Customer | None) -> None:
     """Connect and change a source of the customer: its administrators; one that serves many: the provider's only."""
     if customer is not None:
@@ -176,6 +186,11 @@ def check_can_publish(person: Visitor, customer: Customer) -> None:
 def check_can_vouch(person: Visitor, customer: Customer) -> None:
     """Say who sits before a panel: the customer's administrators, through the ITSM's server that holds their token."""
     _need(person, customer.pk, STARTERS, "open panels for agents")
+
+
+def can_vouch(person: Visitor, customer: Customer) -> bool:
+    """Whether `check_can_vouch` passes."""
+    return _passes(lambda: check_can_vouch(person, customer))
 
 
 def check_can_read_log(person: Visitor) -> None:

@@ -20,7 +20,7 @@ from tests.web.scene import Scene
 from triage import panel, review, tokens
 from triage.api import access
 from triage.logs import _without_secrets
-from triage.models import AuditEvent, Label, Membership, Panel, Person, Review, Role, Run, Ticket, Writeback
+from triage.models import AuditEvent, Label, Membership, Panel, Person, Review, Role, Run, Ticket, Token, Writeback
 from triage.models.panel import check_origins
 
 ORIGIN = "https://acme.service-now.com"
@@ -47,10 +47,18 @@ def ask(
 
 
 def launch(ticket: Ticket, agent: str = "bea") -> panel.Launch:
-    vouching = Person.objects.get(username="snow")
     return panel.launch(
-        vouching=vouching, slug=ticket.source.slug, ref=ticket.external_id, agent=agent, at=timezone.now()
+        token=token_of("snow"), slug=ticket.source.slug, ref=ticket.external_id, agent=agent, at=timezone.now()
     )
+
+
+def token_of(who: str) -> Token:
+    """The token that the ITSM's server holds."""
+    person = Person.objects.get(username=who)
+    known = tokens.of(person).first()
+    if known is None:
+        tokens.issue(person=person, name="panel", scopes=("panel",), days="30", at=timezone.now())
+    return known or token_of(who)
 
 
 class Sitting:
@@ -228,6 +236,11 @@ def test_who_loses_what_the_pass_was_given_for_is_out_at_once(scene: Scene, open
     out(lambda: people.update(sessions_era=1), lambda: people.update(sessions_era=0))
     out(lambda: panels.update(enabled=False), lambda: panels.update(enabled=True))
     out(lambda: panels.update(origins=[]), lambda: panels.update(origins=[ORIGIN]))
+    mine, snow = Token.objects.filter(person__username="snow"), Person.objects.filter(username="snow")
+    out(lambda: mine.update(revoked_at=timezone.now()), lambda: mine.update(revoked_at=None))
+    out(lambda: snow.update(is_active=False), lambda: snow.update(is_active=True))
+    keeper = Membership.objects.filter(person__username="snow")
+    out(lambda: keeper.update(role=Role.AGENT), lambda: keeper.update(role=Role.ADMIN))
     member = Membership.objects.filter(person=scene.agent)
     out(lambda: member.update(customer=scene.contoso), lambda: member.update(customer=scene.nordwind))
 
@@ -259,7 +272,7 @@ def test_no_changed_expired_or_foreign_pass_opens_anything(scene: Scene, opened:
     factories.member(scene.contoso, Role.ADMIN, username="rival")
     Panel.objects.create(source=other.source, enabled=True, origins=[ORIGIN])
     foreign = panel.launch(
-        vouching=Person.objects.get(username="rival"),
+        token=token_of("rival"),
         slug=other.source.slug,
         ref=other.external_id,
         agent="sam",
