@@ -19,7 +19,7 @@ from runbooks import mail as post
 from triage import lifecycle, second_factor
 from triage.environment import environment
 from triage.models import Customer, Identity, Membership, Person, Role, Token
-from triage.permissions import check_can_administer, check_can_govern, check_is_provider
+from triage.permissions import administered, check_can_administer, check_can_govern, check_is_provider
 
 MAIL_SECONDS = 5.0
 _NAME = re.compile(r"[\w.@+-]{1,150}")
@@ -34,10 +34,16 @@ def add(
 ) -> tuple[Person, bool]:
     """An account with roles at one customer, and whether it is new; PermissionDenied or PersonRefused.
 
-    Who has the mail address already gets the roles, and nothing else of theirs is touched or told.
+    Who has the mail address already gets the roles, and nothing else of theirs is touched or told. Nobody but the
+    provider gives them to an account that no customer of theirs knows: whoever made it may hold its link or password,
+    and an address proves nothing before mail went there.
     """
     _check_invitation(by=by, mail=mail, customer=customer, roles=roles)
     found = Person.objects.filter(email__iexact=mail).order_by("-is_active", "pk").first() if mail else None
+    if found and not _is_known(found, by=by):
+        raise PersonRefused(
+            _("Somebody else made an account with this mail address. Ask the provider's administrators for the roles.")
+        )
     with transaction.atomic():
         person = found or _new(by=by, username=username, mail=mail, name=name, at=at)
         if customer:
@@ -187,6 +193,12 @@ def close_links(person: Person, *, by: Person, at: datetime) -> int:
 def identities(person: Person) -> list[Identity]:
     """Who the person is at OpenID providers."""
     return list(person.identities.order_by("issuer", "pk"))
+
+
+def _is_known(person: Person, *, by: Person) -> bool:
+    """Whether the account works for one of the customers that `by` administers, or `by` is the provider's."""
+    theirs = Membership.objects.filter(person=person, customer__in=administered(by))
+    return by.is_superuser or theirs.exists()
 
 
 def _check_invitation(*, by: Person, mail: str, customer: Customer | None, roles: Collection[str]) -> None:

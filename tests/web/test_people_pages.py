@@ -87,13 +87,36 @@ def test_an_invitation_goes_by_mail_where_there_is_mail_and_is_shown_where_it_fa
     environment.cache_clear()
 
 
-def test_who_has_the_address_already_gets_the_roles_and_no_link(chief: Person, customer: Customer) -> None:
+def test_who_has_the_address_already_gets_the_roles_and_no_link(
+    chief: Person, root: Person, customer: Customer
+) -> None:
     other = factories.member(factories.customer(), username="grace", email="Grace@Contoso.example")
-    page = _invite(client_of(chief), mail="grace@contoso.example", username="mallory")
+    page = _invite(client_of(root), mail="grace@contoso.example", username="mallory")
     assert "has an account here already" in page
     assert "/sign-in/" not in page
     assert _roles(other, customer) == {"agent"}
+    assert "has an account here already" in _invite(client_of(chief), mail="grace@contoso.example", role=["approver"])
+    assert _roles(other, customer) == {"agent", "approver"}
     assert not Person.objects.filter(username="mallory").exists()
+
+
+def test_an_account_that_another_customer_made_under_somebodys_address_gets_no_role_by_it(
+    chief: Person, customer: Customer
+) -> None:
+    elsewhere = factories.customer()
+    squatter = factories.member(elsewhere, Role.ADMIN)
+    made, _new = people.add(
+        by=squatter,
+        username="alice",
+        mail="alice@nordwind.example",
+        name="",
+        customer=elsewhere,
+        roles=["agent"],
+        at=timezone.now(),
+    )
+    page = _invite(client_of(chief), mail="Alice@nordwind.example", username="alice2", role=["admin"])
+    assert "Ask the provider&#x27;s administrators" in page
+    assert _roles(made, customer) == set()
 
 
 @pytest.mark.parametrize(
