@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -19,7 +20,7 @@ from tests.web.conftest import client_of
 from tests.web.scene import Scene
 from tests.web.sending import TOLD, send
 from triage import connecting, itsm, pulling, recovery
-from triage.connecting import refusals
+from triage.connecting import live, refusals
 from triage.models import AuditEvent, Delivery, Draw, Refusal, Role, Source, Ticket
 from triage.web import webhooks
 
@@ -143,6 +144,30 @@ def test_what_a_dying_process_left_kept_is_applied_by_recovery(admin: Client) ->
     recovery.sweep(at=timezone.now())
     assert Ticket.objects.get(source=source).external_id == "INC7"
     assert connecting.apply_left(at=timezone.now()) == 0
+
+
+def test_a_message_that_cannot_be_applied_waits_in_quarantine_and_holds_up_no_other(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = made(admin)
+    send(source, key="poison")
+    send(source, key="good", external_id="INC8")
+    real = live.apply_stored
+
+    def stumbling(**given: Any) -> Any:
+        if given["stored"].row.key == "poison":
+            raise RecursionError
+        return real(**given)
+
+    monkeypatch.setattr(live, "apply_stored", stumbling)
+    Source.objects.filter(pk=source.pk).update(in_setup=False)
+    assert connecting.apply_left(at=timezone.now()) == 1
+    assert [row.external_id for row in Ticket.objects.filter(source=source)] == ["INC8"]
+    row = Delivery.objects.get(key="poison")
+    assert (row.status, "RecursionError" in row.reason) == ("quarantined", True)
+    monkeypatch.undo()
+    admin.post(reverse("delivery-replay", args=[source.slug, row.uuid]))
+    assert Ticket.objects.filter(source=source, external_id="INC7").exists()
 
 
 def test_a_message_that_came_in_while_it_went_live_becomes_a_ticket(admin: Client) -> None:

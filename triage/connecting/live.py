@@ -1,9 +1,11 @@
 """From messages to tickets: a source goes live, and deliveries are applied again, wherever their bytes lie."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
@@ -16,6 +18,7 @@ from triage.landing import packed_in
 from triage.models import Delivery, Person, Source
 from triage.permissions import check_can_keep_source
 
+log = logging.getLogger(__name__)
 S = Delivery.Status
 AT_ONCE = 200
 """Deliveries that one click applies at most; the page says how many are left."""
@@ -46,7 +49,7 @@ class Replayed:
 
 def raw_of(row: Delivery) -> bytes:
     """The delivery's bytes from its row, or from the lake once they have landed; raises BytesAway."""
-    found = next(iter(_with_bytes([row])))
+    _row, found = next(_with_bytes([row]))
     if isinstance(found, str):
         raise BytesAway(found)
     return found.body
@@ -104,47 +107,63 @@ def _stored(source: Source) -> QuerySet[Delivery]:
 def _apply(source: Source, rows: Iterable[Delivery], *, at: datetime, actor: str) -> Replayed:
     done = Replayed()
     source = Source.objects.select_related("customer").get(pk=source.pk)
-    rows = list(rows)
-    for row, found in zip(rows, _with_bytes(rows), strict=True):
-        if isinstance(found, str):
-            done.still.append((row, found))
-            continue
-
-        def note(locked: Delivery) -> None:
-            lifecycle.record(
-                row=locked, event="applied again", at=at, actor=actor, reason=f"{source.slug} {locked.key}"
-            )
-
-        accepted = apply_stored(source=source, stored=found, at=at, actor=actor, note=note)
-        done.count(accepted)
-        if accepted.problems:
-            done.still.append((row, "; ".join(bad.reason for bad in accepted.problems)[:500]))
+    for row, found in _with_bytes(list(rows)):
+        problem = found if isinstance(found, str) else _apply_one(source, found, done, at=at, actor=actor)
+        if problem:
+            done.still.append((row, problem))
     return done
 
 
-def _with_bytes(rows: list[Delivery]) -> list[Stored | str]:
-    """Each delivery with its bytes, or why they cannot be had; each pack of the lake is read once."""
-    packs: dict[str, dict[str, bytes] | str] = {}
-    found: list[Stored | str] = []
+def _apply_one(source: Source, stored: Stored, done: Replayed, *, at: datetime, actor: str) -> str:
+    """Apply one delivery and count it; why it cannot be used, empty where it can."""
+
+    def note(locked: Delivery) -> None:
+        lifecycle.record(row=locked, event="applied again", at=at, actor=actor, reason=f"{source.slug} {locked.key}")
+
+    try:
+        accepted = apply_stored(source=source, stored=stored, at=at, actor=actor, note=note)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # one message that nobody foresaw must not keep all later ones waiting for ever
+        log.exception("delivery %s could not be applied", stored.row.uuid)
+        said = f"It could not be applied ({type(error).__name__}); the server's log says more."
+        rows = Delivery.objects.filter(pk=stored.row.pk, status=S.STORED)
+        lifecycle.advance(rows, to=S.QUARANTINED, at=at, actor=actor, reason=said)
+        return said
+    done.count(accepted)
+    return "; ".join(bad.reason for bad in accepted.problems)[:500]
+
+
+def _with_bytes(rows: list[Delivery]) -> Iterator[tuple[Delivery, Stored | str]]:
+    """Each delivery with its bytes, or why they cannot be had, in order.
+
+    A pack of the lake is read once for those of its deliveries that follow each other, and only they are kept of it.
+    """
+    name, pack = "", _Pack({})
+    wanted = {str(row.uuid) for row in rows}
     for row in rows:
         if row.body is not None:
-            found.append(Stored(row, bytes(row.body)))
+            yield row, Stored(row, bytes(row.body))
             continue
-        if row.lake_key not in packs:
-            packs[row.lake_key] = _pack(row.lake_key)
-        pack = packs[row.lake_key]
-        if isinstance(pack, str):
-            found.append(pack)
-        else:
-            raw = pack.get(str(row.uuid))
-            found.append(Stored(row, raw) if raw is not None else _("The lake's object no longer holds this message."))
-    return found
+        if row.lake_key != name:
+            name, pack = row.lake_key, _pack(row.lake_key, wanted)
+        raw = pack.bodies.get(str(row.uuid))
+        missing = pack.trouble or _("The lake's object no longer holds this message.")
+        yield row, Stored(row, raw) if raw is not None else missing
 
 
-def _pack(key: str) -> dict[str, bytes] | str:
+@dataclass(frozen=True)
+class _Pack:
+    """Raw bytes by delivery; or, where they cannot be had, why."""
+
+    bodies: dict[str, bytes]
+    trouble: str = ""
+
+
+def _pack(key: str, wanted: set[str]) -> _Pack:
     try:
-        return {str(one.id): one.raw for one in packed_in(here.store().get(key))}
+        return _Pack({str(one.id): one.raw for one in packed_in(here.store().get(key)) if str(one.id) in wanted})
     except LakeError:
-        return _("Its bytes lie in the lake, which does not answer. Try again later.")
+        return _Pack({}, _("Its bytes lie in the lake, which does not answer. Try again later."))
     except (ValueError, KeyError):
-        return _("The lake's object that holds its bytes is damaged; restore the object.")
+        return _Pack({}, _("The lake's object that holds its bytes is damaged; restore the object."))
