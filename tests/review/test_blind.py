@@ -112,3 +112,29 @@ def test_a_cluster_is_answered_once(ticket: Ticket, agent: Person) -> None:
     assert blind.to_verify(Ticket.objects.all()).count() == 2
     verdict_of(ticket, agent)
     assert not blind.to_verify(Ticket.objects.all()).exists()
+
+
+def test_a_look_at_one_ticket_of_a_cluster_was_a_look_at_all(ticket: Ticket, agent: Person) -> None:
+    twin = factories.ticket(source=ticket.source, status="resolved")
+    factories.draw(twin, "holdout", cluster=ticket.draw.cluster)
+    elsewhere = factories.ticket(source=ticket.source, status="resolved")
+    factories.draw(elsewhere, "holdout", cluster="e" * 64)
+    review.reveal(twin, person=agent, at=NOW)
+    assert blind.has_looked(agent, ticket)
+    assert not blind.has_looked(agent, elsewhere)
+    assert not verdict_of(ticket, agent).blind
+
+
+def test_a_verdict_on_one_ticket_opens_its_cluster(ticket: Ticket, agent: Person) -> None:
+    twin = factories.ticket(source=ticket.source, status="resolved")
+    factories.draw(twin, "holdout", cluster=ticket.draw.cluster)
+    factories.review(twin, factories.member(customer_of(ticket)), blind=True, decided_at=NOW)
+    assert not verdict_of(ticket, agent, at=TOO_LATE).blind
+
+
+def test_who_was_told_of_a_contradiction_does_not_answer_blind_again(ticket: Ticket, agent: Person) -> None:
+    _resolve(ticket)
+    review.undo(verdict_of(ticket, agent, article="KB0777"), person=agent, at=LATER)
+    ticket.refresh_from_db()
+    with pytest.raises(ReviewRefused, match="somebody else has to answer blind"):
+        verdict_of(ticket, agent, at=TOO_LATE)

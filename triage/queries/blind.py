@@ -6,7 +6,7 @@ A verdict given after a look at the suggestion measures the suggestion's charm, 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from triage.models import AuditEvent, Draw, Person, Review, Ticket
 
@@ -59,7 +59,19 @@ def awaits_verdict(ticket: Ticket) -> bool:
 
 
 def has_looked(person: Person, ticket: Ticket) -> bool:
-    """Whether the person had themselves shown what we think of this ticket."""
-    return AuditEvent.objects.filter(
-        event=REVEALED, subject="ticket", subject_id=ticket.pk, actor=f"person:{person.pk}"
-    ).exists()
+    """Whether the person had themselves shown what we think of this ticket, or of another one of its cluster."""
+    looks = AuditEvent.objects.filter(event=REVEALED, subject="ticket", actor=f"person:{person.pk}")
+    return looks.filter(Q(subject_id=ticket.pk) | Q(subject_id__in=_cluster(ticket).values("ticket"))).exists()
+
+
+def is_opened(ticket: Ticket, *, at: datetime) -> bool:
+    """Whether a verdict on another ticket of its cluster stands: what we think can be read there by then."""
+    others = _cluster(ticket).exclude(ticket=ticket.pk).values("ticket")
+    stands = Review.objects.filter(undone_at__isnull=True, decided_at__lte=at - UNDO - GRACE)
+    return stands.filter(ticket__in=others).exists()
+
+
+def _cluster(ticket: Ticket) -> QuerySet[Draw]:
+    """The drawn tickets of the ticket's cluster: they are one observation."""
+    mine = Draw.objects.filter(ticket=ticket.pk).values("cluster")
+    return Draw.objects.filter(customer=ticket.customer_id, cluster__in=mine, purpose__in=DRAWN)

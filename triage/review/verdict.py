@@ -69,7 +69,7 @@ def decide(
     with transaction.atomic():
         current = Ticket.objects.select_for_update().get(pk=ticket.pk)
         _check_still_so(ticket, current, person=person, at=at)
-        is_blind = blind.awaits_verdict(current) and not blind.has_looked(person, current)
+        is_blind = _is_blind(current, person=person, at=at)
         if not is_blind:
             said = _corrected(said, current)
         review = _record(said, customer, current, person=person, is_blind=is_blind, provenance=provenance, at=at)
@@ -79,6 +79,13 @@ def decide(
             _compare(review, current, said, at=at)
         Ticket.objects.filter(pk=current.pk, held_by=person).update(held_by=None, held_until=None)
     return review
+
+
+def _is_blind(ticket: Ticket, *, person: Person, at: datetime) -> bool:
+    """Whether nobody could have told the person what we think: one verdict opens the whole cluster."""
+    if not blind.awaits_verdict(ticket) or blind.has_looked(person, ticket):
+        return False
+    return not blind.is_opened(ticket, at=at)
 
 
 def _corrected(said: Verdict, ticket: Ticket) -> Verdict:
@@ -212,6 +219,8 @@ def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> 
         actor=f"person:{review.person_id}",
         reason=reason[:1000],
     )
+    # taken back, this verdict was a look: its person now knows what was not right
+    lifecycle.record(row=ticket, event=blind.REVEALED, at=at, actor=f"person:{review.person_id}")
     tell(
         kind="verification_contradicts",
         customer=review.customer,
