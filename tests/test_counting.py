@@ -176,6 +176,15 @@ class TestCertificates:
         assert self._said(self._run(customer, target, "reopened"), person, article="KB0002") == (0, 0, 0)
         assert CertificateCount.objects.get().runs == 2
 
+    def test_a_verdict_on_another_ticket_of_the_cluster_answers_for_the_run(
+        self, customer: Customer, person: Person, target: Target
+    ) -> None:
+        run = self._run(customer, target, "verify", "c" * 64)
+        linked = factories.ticket(customer=customer, status="resolved", linked_run=run, storm_key=run.ticket.storm_key)
+        factories.draw(linked, "verify", 0.05, cluster="c" * 64)
+        factories.review(linked, person, blind=True, article="KB0002")
+        assert self._counted() == (1, 1, 0)
+
     def test_a_cluster_is_one_observation(self, customer: Customer, person: Person, target: Target) -> None:
         self._said(self._run(customer, target, "verify", "c" * 64), person)
         assert self._said(self._run(customer, target, "verify", "c" * 64), person, article="KB0002") == (1, 1, 0)

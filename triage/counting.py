@@ -303,12 +303,14 @@ def _certificates() -> None:
     totals = dict(runs.order_by().values_list("decision__certificate").annotate(n=Count("pk")))
     checked: dict[int, dict[str, set[bool | None]]] = {}  # by cluster: storms of one cause are one observation
     drawn = runs.filter(ticket__draw__purpose=Draw.Purpose.VERIFY).select_related("decision", "ticket__draw")
-    said = _blind_verdicts(drawn)
+    said, of_clusters = _blind_verdicts(drawn), _of_clusters(drawn)
     for run in drawn.iterator(chunk_size=2000):
         if run.decision is not None and run.decision.certificate_id is not None:
-            review = said.get((run.ticket_id, run.text_hash))
+            draw = run.ticket.draw
+            unit = (draw.customer_id, draw.cluster, run.ticket.storm_key)
+            review = said.get((run.ticket_id, run.text_hash)) or of_clusters.get(unit)
             units = checked.setdefault(run.decision.certificate_id, {})
-            units.setdefault(run.ticket.draw.cluster, set()).add(contradicted(run, review) if review else None)
+            units.setdefault(draw.cluster, set()).add(contradicted(run, review) if review else None)
     found = []
     for certificate in Certificate.objects.values_list("pk", flat=True):
         verdicts_of = list(checked.get(certificate, {}).values())
@@ -333,6 +335,21 @@ def _blind_verdicts(runs: QuerySet[Run]) -> dict[tuple[int, str], Review]:
     """The standing blind verdict on each run's text, the newest of several."""
     rows = Review.objects.filter(ticket__in=runs.values("ticket"), blind=True, undone_at__isnull=True).order_by("pk")
     return {(row.ticket_id, row.text_hash): row for row in rows.iterator(chunk_size=2000)}
+
+
+def _of_clusters(runs: QuerySet[Run]) -> dict[tuple[int | None, str, str], Review]:
+    """The first standing blind verdict on any ticket of each run's cluster: after it nobody is asked again."""
+    rows = Review.objects.filter(
+        blind=True,
+        undone_at__isnull=True,
+        text_hash=F("ticket__text_hash"),
+        ticket__draw__cluster__in=runs.values("ticket__draw__cluster"),
+    )
+    found: dict[tuple[int | None, str, str], Review] = {}
+    for row in rows.select_related("ticket__draw").order_by("pk").iterator(chunk_size=2000):
+        draw = row.ticket.draw
+        found.setdefault((draw.customer_id, draw.cluster, row.ticket.storm_key), row)
+    return found
 
 
 def contradicted(run: Run, review: Review) -> bool:
