@@ -111,6 +111,13 @@ def test_nothing_of_another_customer_is_listed_or_decided(scene: Scene) -> None:
     assert not Review.objects.exists()
 
 
+def test_a_number_that_is_written_oddly_decides_what_it_names(scene: Scene) -> None:
+    row = storm(scene, 1)[0]
+    form = {"verdict": "article", "article": "KB0007", "t": [f"00{row.pk}~{row.text_hash}", "²~x", "~", ""]}
+    client_of(scene.agent).post(reverse("together-decide"), form)
+    assert statuses([row]) == ["resolved"]
+
+
 def test_deciding_stops_in_time_for_the_way_back(scene: Scene) -> None:
     rows, ticks = storm(scene, 4), iter((0.0, 1.0, 2.0, 3.5, 4.0))
     found = decide_together(

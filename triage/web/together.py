@@ -61,11 +61,12 @@ def decide(request: DeskRequest) -> HttpResponse:
     """Give the verdict on all that are ticked, then show what came of it."""
     given, filters, at = request.POST, filters_of(request), now()
     hashes = dict(mark.partition("~")[::2] for mark in given.getlist("t")[: MOST + 1])
-    keys = [int(key) for key in hashes if key.isascii() and key.isdigit() and len(key) < 19]
+    shown = {int(key): text for key, text in hashes.items() if key.isascii() and key.isdigit() and len(key) < 19}
+    keys = list(shown)
     rows = Ticket.objects.visible_to(request.user).filter(pk__in=keys).select_related("customer")
     tickets = list(rows.order_by("place", "pk"))
     for ticket in tickets:
-        ticket.text_hash = hashes[str(ticket.pk)]  # what the person looked at, not what is stored by now
+        ticket.text_hash = shown[ticket.pk]  # what the person looked at, not what is stored by now
     answer = domain.Answer(
         verdict=given.get("verdict", ""),
         article=given.get("article", "") if given.get("verdict") == Review.Verdict.ARTICLE else "",
