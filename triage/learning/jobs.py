@@ -30,9 +30,13 @@ class JobRefused(Exception):
     """The work is not begun; the message says why."""
 
 
-def ask_training(*, customer: Customer, person: Person, at: datetime) -> Job:
-    """Ask for a training on the customer's labels; JobRefused while one is waiting or under way."""
-    return _ask(customer, kind=TRAIN, key="", person=person, settings={}, at=at)
+def ask_training(*, customer: Customer, person: Person, at: datetime, publish: bool = False) -> Job:
+    """Ask for a training on the customer's labels; JobRefused while one is waiting or under way.
+
+    `publish`: the candidate comes into force at once, where it is not refused.
+    """
+    settings = {"publish": 1} if publish else {}
+    return _ask(customer, kind=TRAIN, key="", person=person, settings=settings, at=at)
 
 
 def ask_comparison(*, new: Release, old: Release, person: Person, at: datetime) -> Job:
