@@ -1,9 +1,9 @@
 """Texts that ask for the same thing, found without labels: what nobody has written an article for yet.
 
 Average linkage (scipy) over the cosine of TF-IDF of words, word pairs and pieces of words. With a tenth of the classes
-of CLINC150 and of BANKING77 as the texts it reached an adjusted mutual information of .81 and .81 with a purity of .94
-and .96; with the features reduced to 50 or 100 dimensions first it was worse by .1 at as pure groups. Where 2,000 texts
-are of 227 classes, nine of each, half of a group's texts are of one class.
+of CLINC150 and of BANKING77 as the texts it reached an adjusted mutual information of .78 and .76 with a purity of .96
+and .97; with the features reduced to 50 or 100 dimensions first it was worse by .1 at as pure groups. Further apart
+(.88) groups of other problems run together where all texts share their greetings.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from scipy.spatial.distance import squareform
 from classifier.linear_model import NgramFeatures
 from classifier.text import BAR
 
-APART = 0.88
+APART = 0.85
 """Groups whose texts are further apart than this on average (1 - cosine) stay apart."""
 
 FEWEST = 3

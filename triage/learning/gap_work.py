@@ -15,9 +15,6 @@ from triage.permissions import check_can_write_article
 from triage.queries import blind
 from triage.review.answering import key_of
 
-GROWN_BY, GROWN = 3, 1.5
-"""A dismissed gap is shown again when it has grown by so many tickets and to so many times its size."""
-
 SENTENCES = 5
 LONGEST_SENTENCE = 200
 REPLIES = 3
@@ -39,12 +36,6 @@ class Draft:
     title: str
     symptoms: str
     body: str
-
-
-def is_hidden(gap: Gap) -> bool:
-    """Whether it was dismissed and has not grown enough since."""
-    grown = gap.size >= max(gap.dismissed_size + GROWN_BY, GROWN * gap.dismissed_size)
-    return gap.dismissed_at is not None and not grown
 
 
 def dismiss(gap: Gap, *, person: Person, because: str, at: datetime) -> None:
