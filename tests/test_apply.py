@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests import factories
-from triage import applying, installation
+from triage import applying, installation, intake
 from triage.cli import cli
 from triage.itsm import credentials
 from triage.models import (
@@ -299,6 +299,28 @@ def test_nothing_is_written_where_the_installation_changed_after_the_plan_was_sh
     with pytest.raises(applying.PlanChanged):
         applying.carry_out(read, shown=shown, prune=False, actor="system:test", at=factories.NOW)
     assert Customer.objects.get(slug="acme").mode == "observe"
+
+
+def test_a_secret_that_cannot_be_told_is_not_made_and_a_told_one_is_never_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, "customers: [{slug: a}]\nsources: [{slug: s, customer: a}]")
+    taken, made = tmp_path / "taken", tmp_path / "made"
+    taken.write_text("somebody's")
+    ended = triage("apply", file, "--yes", "--secrets", taken)
+    assert (ended.exit_code, "is there already" in ended.stderr, taken.read_text()) == (2, True, "somebody's")
+    assert not Source.objects.exists()
+
+    def dies(**_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(intake, "map_waiting", dies)
+    factories.ticket(source=factories.source(customer=None, slug="many"), customer=None)
+    text = (
+        "customers: [{slug: a}]\nsources: [{slug: s, customer: a}, {slug: many, mappings: [{company: A, customer: a}]}]"
+    )
+    assert triage("apply", written(tmp_path, text), "--yes", "--secrets", made).exit_code != 0
+    assert made.read_text() == f"source s\t{Source.objects.get(slug='s').secrets}\n"
 
 
 def test_tickets_that_waited_find_their_customer_and_new_people_get_links_on_demand(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def apply(
             write(json_file, {**shown.as_dict(), "applied": False, "mapped": 0})
             return
         done = _carried_out(read, shown, prune=prune, secrets_file=secrets_file)
-        _tell(done, links=links, secrets_file=secrets_file)
+        _tell(done, links=links)
         write(json_file, {**done.plan.as_dict(), "applied": True, "mapped": done.mapped})
 
 
@@ -75,34 +75,44 @@ def _agreed(shown: "applying.Plan") -> bool:
 def _carried_out(
     read: "applying.Read", shown: "applying.Plan", *, prune: bool, secrets_file: Path | None
 ) -> "applying.Applied":
-    """Write it; the file for secrets is opened first, since a secret that cannot be told is lost."""
+    """Write it, and tell the secrets that were made before they count: one that cannot be told would be lost."""
     from django.utils import timezone
 
     from triage import applying, bell
 
-    if secrets_file:
-        try:
-            os.close(os.open(secrets_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            raise click.BadParameter(f"{secrets_file} is there already: name a new file") from None
-    done = applying.carry_out(read, shown=shown, prune=prune, actor=who(), at=timezone.now())
+    def told(made: "applying.Made") -> None:
+        _tell_made(made, secrets_file)
+
+    done = applying.carry_out(read, shown=shown, prune=prune, actor=who(), at=timezone.now(), tell_made=told)
     if done.mapped:
         bell.ring_now("classify_waiting")
     return done
 
 
-def _tell(done: "applying.Applied", *, links: bool, secrets_file: Path | None) -> None:
+def _tell_made(made: "applying.Made", secrets_file: Path | None) -> None:
+    if secrets_file:
+        text = "".join(f"{name}\t{secret}\n" for name, secret in made)
+        try:
+            file = os.open(secrets_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise click.BadParameter(f"{secrets_file} is there already: name a new file") from None
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(file)
+        if made:
+            tell(f"{len(made)} signing secrets were made; they stand in {secrets_file}")
+    elif made:
+        tell("These signing secrets were made. They are shown now and never again:")
+        for name, secret in made:
+            tell(f"    {name}: {secret}")
+
+
+def _tell(done: "applying.Applied", *, links: bool) -> None:
     from django.utils import timezone
 
     from triage.web.signin import make_sign_in_link
 
-    if done.made and secrets_file:
-        secrets_file.write_text("".join(f"{name}\t{secret}\n" for name, secret in done.made), encoding="utf-8")
-        tell(f"{len(done.made)} signing secrets were made; they stand in {secrets_file}")
-    elif done.made:
-        tell("These signing secrets were made. They are shown now and never again:")
-        for name, secret in done.made:
-            tell(f"    {name}: {secret}")
     for person in done.people if links else ():
         tell(f"{person.username} signs in once by {environment().base_url}"
              f"{make_sign_in_link(person, at=timezone.now())}")  # fmt: skip

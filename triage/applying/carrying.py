@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,8 @@ from triage.applying.plan import MADE, Change, Plan
 from triage.applying.reading import Read
 from triage.applying.standing_rows import Standing
 from triage.models import Customer, EventEndpoint, Mode, Person, Source
+
+Made = Sequence[tuple[str, str]]
 
 
 class PlanChanged(Exception):
@@ -29,7 +31,7 @@ class Applied:
     """
 
     plan: Plan
-    made: Sequence[tuple[str, str]] = ()
+    made: Made = ()
     people: Sequence[Person] = ()
     mapped: int = 0
 
@@ -57,8 +59,18 @@ def plan(read: Read, *, prune: bool = False) -> Plan:
     return building.plan
 
 
-def carry_out(read: Read, *, shown: Plan, prune: bool, actor: str, at: datetime) -> Applied:
-    """Write what was shown, in one transaction; PlanChanged where the same document would now do something else."""
+def _untold(_: Made) -> None:
+    """Nobody wants to know."""
+
+
+def carry_out(
+    read: Read, *, shown: Plan, prune: bool, actor: str, at: datetime, tell_made: Callable[[Made], None] = _untold
+) -> Applied:
+    """Write what was shown, in one transaction; PlanChanged where the same document would now do something else.
+
+    `tell_made` gets the secrets that were made, last in the transaction: what it cannot tell is not written. A process
+    that dies in between has told secrets of nothing, and never lost those of something.
+    """
     with transaction.atomic():
         current = plan(read, prune=prune)
         if current.as_dict() != shown.as_dict():
@@ -66,6 +78,7 @@ def carry_out(read: Read, *, shown: Plan, prune: bool, actor: str, at: datetime)
                 "somebody changed the installation meanwhile: nothing was written; look at the plan again"
             )
         made = [secret for change in current.changes for secret in _write(change, file=read.file, actor=actor, at=at)]
+        tell_made(made)
     return Applied(
         plan=current,
         made=made,
