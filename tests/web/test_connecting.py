@@ -19,7 +19,7 @@ from tests.itsm.fakes.standard import running
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
 from tests.web.sending import TOLD, send
-from triage import connecting, itsm, pulling, recovery
+from triage import connecting, intake, itsm, pulling, recovery
 from triage.connecting import live, refusals
 from triage.models import AuditEvent, Delivery, Draw, Refusal, Role, Source, Ticket
 from triage.web import webhooks
@@ -152,7 +152,7 @@ def test_a_message_that_cannot_be_applied_waits_in_quarantine_and_holds_up_no_ot
     source = made(admin)
     send(source, key="poison")
     send(source, key="good", external_id="INC8")
-    real = live.apply_stored
+    real = intake.apply_stored
 
     def stumbling(**given: Any) -> Any:
         if given["stored"].row.key == "poison":
@@ -174,8 +174,6 @@ def test_a_message_that_came_in_while_it_went_live_becomes_a_ticket(admin: Clien
     source = made(admin)
     stale = Source.objects.get(pk=source.pk)
     Source.objects.filter(pk=source.pk).update(in_setup=False)
-    from triage import intake
-
     body = json.dumps(TOLD).encode()
     done = intake.accept(
         source=stale, key="m", body=body, headers={}, content_type="application/json", at=timezone.now()
