@@ -24,6 +24,7 @@ from joserfc.errors import JoseError
 
 from triage import lifecycle, openid
 from triage.environment import environment
+from triage.queries.start import begins
 from triage.web.page import now
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def done(request: HttpRequest) -> HttpResponseBase:
     login(request, person, backend=BACKEND)
     request.session[MARK] = True
     lifecycle.record(row=person, event="signed in by OpenID Connect", at=now(), actor=f"person:{person.pk}")
-    return redirect(waiting.get("onward") or resolve_url("queue"))
+    return redirect(waiting.get("onward") or resolve_url("start" if begins(person) else "queue"))
 
 
 def sign_out_address() -> str:

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from triage import lifecycle, second_factor
 from triage.environment import environment
 from triage.models import Person, Token
+from triage.queries.start import begins
 from triage.web import gate, openid
 from triage.web.page import now
 
@@ -156,6 +157,8 @@ def _in(request: HttpRequest, person: Person, *, onward: str, way: str, reason: 
     login(request, person, backend=BACKEND)
     lifecycle.record(row=person, event=way, at=now(), actor=f"person:{person.pk}", reason=reason)
     gate.close(request, person)
+    if onward in (resolve_url("queue"), resolve_url("me")) and begins(person):
+        onward = resolve_url("start")  # which says how to set a password too
     return redirect(onward)
 
 
