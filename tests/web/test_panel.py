@@ -20,7 +20,21 @@ from tests.web.scene import Scene
 from triage import panel, review, tokens
 from triage.api import access
 from triage.logs import _without_secrets
-from triage.models import AuditEvent, Label, Membership, Panel, Person, Review, Role, Run, Ticket, Token, Writeback
+from triage.models import (
+    AuditEvent,
+    Customer,
+    Label,
+    Membership,
+    Mode,
+    Panel,
+    Person,
+    Review,
+    Role,
+    Run,
+    Ticket,
+    Token,
+    Writeback,
+)
 from triage.models.panel import check_origins
 
 ORIGIN = "https://acme.service-now.com"
@@ -210,6 +224,19 @@ def test_a_sealed_ticket_is_answered_blind(scene: Scene, opened: Panel) -> None:
     said = Review.objects.get()
     assert (said.blind, said.provenance, said.also_acceptable) == (True, "panel", ["KB0001"])
     assert Label.objects.get().provenance == "panel-blind"
+
+
+def test_in_observe_mode_panel_and_links_suggest_nothing(scene: Scene, opened: Panel) -> None:
+    ticket = scene.tickets[0]
+    link = reverse("choice", args=[ticket.uuid, ticket.text_hash[:16], "accept"])
+    bea = client_of(scene.agent)
+    assert "KB0001" in Sitting(ticket).shown()
+    assert "KB0001" in bea.get(link).content.decode()
+    Customer.objects.update(mode=Mode.OBSERVE)
+    for page in (Sitting(ticket).shown(), bea.get(link).content.decode()):
+        assert ticket.external_id in page
+        assert "KB0001" not in page
+        assert "%" not in page
 
 
 def test_no_session_opens_a_panel_and_no_pass_a_page(scene: Scene, opened: Panel) -> None:

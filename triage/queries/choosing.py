@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
-from triage.models import Decision, Person, Prediction, Review, Run, Ticket
+from triage.models import Decision, Mode, Person, Prediction, Review, Run, Ticket
 from triage.permissions import can_review
 from triage.queries import articles, blind
 from triage.queries.candidates import Candidate, NoneFits, listed
@@ -70,7 +70,9 @@ class Choosing:
 def choosing(ticket: Ticket, *, person: Person, at: datetime) -> Choosing:
     """What the person sees of a ticket that they may see, loaded with its customer and whoever holds it."""
     sealed = blind.sealed_for(ticket, person=person, at=at)
-    found = None if sealed else prediction_of(ticket)
+    # in observe mode nothing is shown to those who work in the ITSM, and this is what they see
+    quiet = sealed or bool(ticket.customer and ticket.customer.mode == Mode.OBSERVE)
+    found = None if quiet else prediction_of(ticket)
     ranked = listed(ticket, found)
     awaited = ticket.status in blind.ELSEWHERE and blind.awaits_verdict(ticket)
     held = bool(ticket.held_until and ticket.held_until > at and ticket.held_by_id != person.pk)
@@ -82,7 +84,7 @@ def choosing(ticket: Ticket, *, person: Person, at: datetime) -> Choosing:
         may=can_review(person, ticket),
         held_by=ticket.held_by if held else None,
         prediction=found,
-        decision=None if sealed else decisions.first(),
+        decision=None if quiet else decisions.first(),
         candidates=ranked.candidates,
         none_fits=ranked.none,
         said=_said(ticket, person=person, sealed=sealed, at=at),
