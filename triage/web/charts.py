@@ -149,7 +149,8 @@ def intervals(*, key: str, title: str, unit: str, limit: str, found: tuple[Inter
     )
     height = 0.9 + 0.55 * len(found)
     svg = _picture(draw, key=key, label=title, size=(5.6, height), grid="x")
-    return Chart(key, title, svg, (_("Certificate"), unit, _("95 % interval"), limit, _("Verified")), rows)
+    columns = (_("Certificate"), unit, _interval(), limit, _("Verified"))
+    return Chart(key, title, svg, columns, rows)
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def reliability(*, key: str, title: str, found: tuple[Bin, ...]) -> Chart:
         (_percent(one.probability), _percent(one.right), f"{_percent(one.low)} – {_percent(one.high)}", f"{one.count}")
         for one in found
     )
-    columns = (said, right, _("95 % interval"), _("Rows"))
+    columns = (said, right, _interval(), _("Rows"))
     return Chart(key, title, _picture(draw, key=key, label=title, size=(5.6, 3.2)), columns, rows)
 
 
@@ -194,7 +195,9 @@ def risk(
 
     `chosen` is (coverage, wrong share), (0, 0) where nothing stays below alpha.
     """
-    runs, wrong = _("Would run, % of the runbook's tickets"), _("Wrong of these, %")
+    # xgettext:no-python-format
+    runs = _("Would run, % of the runbook's tickets")
+    wrong = _("Wrong of these, %")
 
     def draw(axes: Any) -> None:
         axes.plot([100 * one[1] for one in points], [100 * one[2] for one in points], color=_HEX["o1"], linewidth=2)
@@ -206,6 +209,11 @@ def risk(
 
     rows = tuple((f"{threshold:.4f}", _percent(coverage), _percent(share)) for threshold, coverage, share in points)
     return Chart(key, title, _picture(draw, key=key, label=title), (_("Threshold"), runs, wrong), rows)
+
+
+def _interval() -> str:
+    # xgettext:no-python-format
+    return _("95 % interval")
 
 
 def _percent(share: float | None) -> str:

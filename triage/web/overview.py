@@ -86,6 +86,7 @@ def _charts(span: Span, cards: list[CertificateCard]) -> list[Chart]:
             charts.shares(
                 key="automation",
                 title=_("Resolved by itself"),
+                # xgettext:no-python-format
                 unit=_("% of those received"),
                 labels=labels,
                 values=tuple(step.by_itself for step in span.steps),
@@ -97,6 +98,7 @@ def _charts(span: Span, cards: list[CertificateCard]) -> list[Chart]:
             charts.intervals(
                 key="wrong",
                 title=_("Wrong runs, by blind verdicts, against what was promised"),
+                # xgettext:no-python-format
                 unit=_("Wrong, % of verified runs"),
                 limit=_("Promised, at most"),
                 found=tuple(_interval(card) for card in verified),
