@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models.functions import Substr
+
 from triage.models import (
     Article,
     ArticleFeed,
@@ -31,16 +33,20 @@ ENDED = (T.ANSWERED, T.RESOLVED)
 UNNAMED = ("default", "Default")
 """Slug and name of the customer that every installation begins with."""
 
-COUNTED = 1_000
-"""Where the count of labels stops."""
+COUNTED = 200
+"""How many labels are looked at to say whether there are enough."""
+
+BEGINNING = 2_000
+"""Characters by which texts are told apart there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taught:
-    """What there is to learn from: labelled texts (the count stops at 1,000) and the articles that they name."""
+    """What there is to learn from: labelled texts and the articles that they name; `more` than were looked at."""
 
-    texts: int
-    articles: int
+    texts: int = 0
+    articles: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +102,7 @@ def way(customer: Customer, *, at: datetime) -> Way:
     tickets = Ticket.objects.of(customer)
     first = tickets.order_by("pk").first()
     releases = Release.objects.of(customer).defer("measures")
+    release = releases.filter(status=Release.Status.IN_FORCE).first()
     return Way(
         customer=customer,
         named=(customer.slug, customer.name) != UNNAMED,
@@ -103,9 +110,9 @@ def way(customer: Customer, *, at: datetime) -> Way:
         live=any(source.enabled and not source.in_setup for source in sources),
         articles=Article.objects.offered_to(customer).count(),
         feeds=list(ArticleFeed.objects.of(customer).order_by("name")[:5]),
-        taught=_taught(customer),
+        taught=Taught() if release else _taught(customer),
         imported=Label.objects.of(customer).filter(provenance="history", withdrawn_at__isnull=True).count(),
-        release=releases.filter(status=Release.Status.IN_FORCE).first(),
+        release=release,
         candidate=releases.filter(status=Release.Status.CANDIDATE).order_by("-created_at").first(),
         job=Job.objects.filter(customer=customer, kind="train").order_by("-changed_at").first(),
         first=first,
@@ -127,9 +134,9 @@ def _taught(customer: Customer) -> Taught:
     rows = rows.exclude(draw_purpose=Draw.Purpose.HOLDOUT)
     offered = Article.objects.offered_to(customer).values("translation_group")
     usable = rows.filter(article__in=offered)
-    found = usable.values_list("subject", "body", "article").distinct()[:COUNTED]
-    texts = {(subject, body): article for subject, body, article in found}
-    return Taught(texts=len(texts), articles=len(set(texts.values())))
+    texts = list(usable.order_by("pk").values_list("subject", Substr("body", 1, BEGINNING))[:COUNTED])
+    articles = usable.order_by().values("article").distinct().count()
+    return Taught(texts=len(set(texts)), articles=articles, more=len(texts) == COUNTED)
 
 
 def _decision(first: Ticket | None) -> Decision | None:

@@ -15,6 +15,7 @@ from triage.queries import queue as reads
 from triage.queries.alike import listed
 from triage.queries.narrowing import Filters
 from triage.queries.order import CursorInvalid
+from triage.queries.start import begins
 from triage.review import saving
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
 
@@ -47,6 +48,7 @@ def queue(request: DeskRequest) -> HttpResponse:
     except CursorInvalid as error:
         return _damaged(request, error)
     context = {"page": page, "filters": filters, "after": after, "customers": reads.choices(request.user)}
+    context["begins"] = not (page.rows or filters.active) and begins(request.user)
     if request.htmx:
         return part(request, "triage/queue_live.html", context)
     return show(request, "triage/queue.html", {**context, **_choices(request)})

@@ -194,7 +194,7 @@ def _context(request: DeskRequest, way: Way) -> dict[str, Any]:
         "ask": [] if all(allowed.values()) else reads.administrators(customer),
         "needed": NEEDED,
         "enough": taught.texts >= NEEDED and taught.articles > 1,
-        "many_labels": taught.texts >= reads.COUNTED,
+        "many_labels": taught.more and taught.texts >= NEEDED and taught.articles > 1,
         "watches": way.learning or not way.decided,
     }
 
