@@ -18,6 +18,7 @@ from triage.queries.order import CursorInvalid
 from triage.queries.start import begins
 from triage.review import saving
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
+from triage.web.rows import cells
 
 COUNTED = 99
 """Where the count of a saved filter stops."""
@@ -47,7 +48,9 @@ def queue(request: DeskRequest) -> HttpResponse:
         page = reads.page(request.user, filters=filters, at=now(), after=after)
     except CursorInvalid as error:
         return _damaged(request, error)
-    context = {"page": page, "filters": filters, "after": after, "customers": reads.choices(request.user)}
+    customers = reads.choices(request.user)
+    shown = cells(page.rows, person=request.user, filters=filters, several=len(customers) > 1)
+    context = {"page": page, "rows": shown, "filters": filters, "after": after, "customers": customers}
     context["begins"] = not (page.rows or filters.active) and begins(request.user)
     if request.htmx:
         return part(request, "triage/queue_live.html", context)
@@ -69,7 +72,9 @@ def changes(request: DeskRequest) -> HttpResponse:
     if request.headers.get("If-None-Match") == stamp:
         response = HttpResponseNotModified()
     else:
-        context = {"found": found, "filters": filters, "customers": reads.choices(request.user)}
+        customers = reads.choices(request.user)
+        changed = cells(found.rows, person=request.user, filters=filters, several=len(customers) > 1)
+        context = {"found": found, "rows": changed, "filters": filters, "customers": customers}
         response = part(request, "triage/queue_changes.html", context)
     response["ETag"] = stamp
     return response
