@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -203,6 +205,21 @@ def test_delivery_keys_are_forgotten_after_thirty_days_some_at_a_time(monkeypatc
     assert set(DeliveryKey.objects.values_list("key", flat=True)) == {"0", "1"}
     recovery.sweep(at=factories.NOW)
     assert set(DeliveryKey.objects.values_list("key", flat=True)) == {"0"}
+
+
+def test_ended_sessions_and_old_tries_to_sign_in_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "KEYS_AT_ONCE", 2)
+    for hours in (-3, -2, -1, 1):
+        ends = factories.NOW + timedelta(hours=hours)
+        Session.objects.create(session_key=f"s{hours}", session_data="", expire_date=ends)
+    for days in (31, 29):
+        row = AccessAttempt.objects.create(username=f"u{days}", ip_address="192.0.2.1", failures_since_start=1)
+        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=factories.NOW - timedelta(days=days))
+    recovery.sweep(at=factories.NOW)
+    assert set(Session.objects.values_list("pk", flat=True)) == {"s-1", "s1"}
+    assert [row.username for row in AccessAttempt.objects.all()] == ["u29"]
+    recovery.sweep(at=factories.NOW)
+    assert [row.pk for row in Session.objects.all()] == ["s1"]
 
 
 def test_a_sweep_reads_no_table_from_end_to_end(scene: Scene) -> None:

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from axes.models import AccessAttempt, AccessLog
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -57,6 +59,7 @@ log = logging.getLogger(__name__)
 ACTOR = "system:recovery"
 KEYS_KEPT = timedelta(days=30)
 KEYS_AT_ONCE = 1000
+ATTEMPTS_AT_ONCE = 100  # the oldest, looked at in each sweep
 RUNS_AT_ONCE = 200
 LEASE = timedelta(seconds=30)
 SILENCE = timedelta(seconds=60)
@@ -202,6 +205,17 @@ def _old_keys(_: Sweep, *, at: datetime) -> None:
     DeliveryKey.objects.filter(pk__in=list(old[:KEYS_AT_ONCE])).delete()
 
 
+def _old_sign_ins(_: Sweep, *, at: datetime) -> None:
+    """Sessions that have ended, and what the lock counted long ago: strangers can make a row with each request."""
+    ended = Session.objects.filter(expire_date__lt=at).order_by("expire_date").values_list("pk", flat=True)
+    if keys := list(ended[:KEYS_AT_ONCE]):
+        Session.objects.filter(pk__in=keys).delete()
+    for counted in (AccessAttempt, AccessLog):
+        oldest = list(counted.objects.order_by("pk").values_list("pk", "attempt_time")[:ATTEMPTS_AT_ONCE])
+        if old := [pk for pk, tried_at in oldest if tried_at < at - KEYS_KEPT]:
+            counted.objects.filter(pk__in=old).delete()
+
+
 def _counts(_: Sweep, *, at: datetime) -> None:
     """What pages read instead of counting themselves."""
     counting.keep(at=at)
@@ -237,6 +251,7 @@ STEPS: tuple[Callable[..., None], ...] = (
     _gaps,
     _bells,
     _old_keys,
+    _old_sign_ins,
     _counts,
 )
 
