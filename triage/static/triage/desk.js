@@ -56,7 +56,10 @@
 
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    // 229: Safari reports the Enter that ends a composition as a key of its own
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.keyCode === 229) return;
+    // a key that is held down moves, but it decides nothing
+    if (event.repeat && !typing(target) && /^(Enter|[^jk ])$/.test(key)) { event.preventDefault(); return; }
     if (typing(target)) {
       if (key === "Enter" && target.matches("[data-no-enter]")) event.preventDefault();
       if (key === "Escape" && !open()) target.blur();

@@ -9,6 +9,7 @@
   let last = null;
   let stamp = "";
   let focused = "";
+  let prefix = "";
 
   function tell() {
     const count = document.getElementById("picked-count");
@@ -62,7 +63,10 @@
 
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const going = prefix === "g";
+    prefix = key;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.keyCode === 229) return;
+    if (event.repeat || going) return; // after g a letter goes to another page
     if (!keysOn() || typing(target) || busy()) return;
     const row = target.closest("[data-row]");
     if (row && (key === "x" || key === "X")) {
