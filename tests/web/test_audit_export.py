@@ -169,6 +169,16 @@ def test_a_time_that_cannot_be_read_is_named(auditor: Person) -> None:
         assert client.post("/audit/export/", {"since": text}).status_code == 302
 
 
+def test_digits_that_are_no_number_find_nothing_and_break_nothing(auditor: Person, customer: Customer) -> None:
+    _event(customer, reason="disk full")
+    client = client_of(auditor)
+    for name in ("text", "customer", "row", "before"):
+        assert client.get("/audit/", {name: "²"}).status_code == 200
+    assert len(_rows(client, customer="9" * 20)) == len(_rows(client, customer="²")) - 1
+    assert _rows(client, text="³")[0]["event"] == "log exported"
+    assert client.get("/runs/", {"before": "²"}).status_code == 200
+
+
 def test_who_may_not_read_the_log_takes_none_of_it_and_no_link_does(customer: Customer, auditor: Person) -> None:
     assert client_of(factories.member(customer)).post("/audit/export/").status_code == 403
     assert client_of(auditor).get("/audit/export/").status_code == 405

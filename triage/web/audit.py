@@ -123,7 +123,7 @@ def _note(request: DeskRequest, *, filters: log.LogFilters, form: str, number: i
     person = request.user
     narrowed = ", ".join(f"{name} {value}" for name, value in filters.active.items()) or "everything"
     reason = f"{number} events as {form}: {narrowed}"
-    wanted = [int(filters.customer)] if filters.customer.isdigit() else []
+    wanted = [int(filters.customer)] if log.is_number(filters.customer) else []
     of = log_customers(person) if not person.is_superuser else wanted
     rows = Customer.objects.filter(pk__in=[pk for pk in of if not wanted or pk in wanted])
     told: list[Customer | Person] = [*rows]

@@ -28,7 +28,7 @@ def runs(request: DeskRequest) -> HttpResponse:
     lost = list(rows.filter(status=Run.Status.UNKNOWN).order_by("pk")[:PAGE])
     if status in Run.Status.values:
         rows = rows.filter(status=status)
-    if before.isdigit() and len(before) < 18:
+    if before.isascii() and before.isdigit() and len(before) < 18:
         rows = rows.filter(pk__lt=int(before))
     shown = list(rows.order_by("-pk")[: PAGE + 1])
     hidden = blind.sealed([row.ticket for row in (*lost, *shown)], at=now())

@@ -198,7 +198,7 @@ def search(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "ticket": row,
         "q": asked_for,
         "results": _results(row, asked_for, sealed=sealed),
-        "first_number": int(first) if first.isdigit() and len(first) < 3 else 1,
+        "first_number": int(first) if first.isascii() and first.isdigit() and len(first) < 3 else 1,
     }
     return part(request, "triage/ticket_results.html", context)
 
