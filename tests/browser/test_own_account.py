@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.browser.conftest import sign_in
-from tests.browser.test_looks import KEPT, _look
+from tests.browser.looks import fits
+from tests.browser.test_looks import KEPT
 from tests.web.scene import Scene
 from triage.models import SecondFactor
 
@@ -25,14 +26,14 @@ def test_a_second_factor_from_the_picture_to_the_next_sign_in_and_a_theme_that_s
     desk.wait_for_selector(".qr svg")
     square = desk.locator(".qr svg").bounding_box()
     assert square["width"] == square["height"] > 150
-    _look(desk, folder / "second-factor-picture.png", whole=True)
+    fits(desk, folder / "second-factor-picture.png")
     secret = desk.inner_text("code.secret").replace(" ", "")
     assert secret == SecondFactor.objects.get(person=scene.agent).secret
     app = TOTP(base64.b32decode(secret), 6, SHA1(), 30)  # noqa: S303 - what apps do
     desk.fill("#code-first", app.generate(time.time()).decode())
     desk.keyboard.press("Enter")
     desk.wait_for_selector(".recovery li")
-    _look(desk, folder / "second-factor-codes.png", whole=True)
+    fits(desk, folder / "second-factor-codes.png")
     recovery = desk.locator(".recovery code").first.inner_text()
 
     desk.goto("/me/")
@@ -57,7 +58,7 @@ def test_a_second_factor_from_the_picture_to_the_next_sign_in_and_a_theme_that_s
     desk.keyboard.type("a long enough password")
     desk.keyboard.press("Enter")
     desk.wait_for_selector("#id_code:focus")
-    _look(desk, folder / "sign-in-code.png", whole=True)
+    fits(desk, folder / "sign-in-code.png")
     desk.fill("#id_code", recovery)
     desk.keyboard.press("Enter")
     desk.wait_for_selector("h1:has-text('Queue')")

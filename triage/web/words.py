@@ -48,6 +48,12 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def own_page(address: str) -> bool:
+    """Whether this leads to a page of ours. Addresses that are stored become links only then."""
+    return re.match(r"/(?![/\\])", address) is not None
+
+
+@register.filter
 def exactly(share: float | None) -> str:
     """A share as percent with what a certificate needs of its digits."""
     return "–" if share is None else f"{share * 100:.3g} %"

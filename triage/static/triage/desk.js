@@ -144,4 +144,6 @@
 
   all("[data-vanish]").forEach((el) => setTimeout(() => el.remove(), Number(el.dataset.vanish)));
   showSwitch();
+  // on a phone the pages are a strip: the one that is open is in sight
+  document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 })();
