@@ -85,7 +85,7 @@ def test_a_duplicate_names_its_ticket_among_the_customers_own(ticket: Ticket, ag
         with pytest.raises(ReviewRefused, match=message):
             verdict_of(ticket, agent, verdict="duplicate", duplicate_of=number)
     assert not Review.objects.exists()
-    said = verdict_of(ticket, agent, verdict="duplicate", duplicate_of=" #INC7 ")
+    said = verdict_of(ticket, agent, verdict="duplicate", duplicate_of=" #inc7 ")
     assert said.duplicate_of == other
     assert Writeback.objects.get().content["text"] == "Duplicate of INC7."
     ticket.refresh_from_db()

@@ -76,7 +76,17 @@ def test_chosen_tickets_that_read_differently_are_decided_too(scene: Scene) -> N
     assert {(one.provenance, one.verdict, one.article) for one in Review.objects.all()} == {("desk-bulk", "none", "")}
 
 
+def test_other_articles_that_would_do_are_noted_with_each_verdict(scene: Scene) -> None:
+    rows = storm(scene, 2)
+    give(client_of(scene.agent), rows, also=["KB0001", "KB0007"])
+    assert [one.also_acceptable for one in Review.objects.all()] == [["KB0001"]] * 2
+
+
 def test_a_drawn_ticket_among_unlike_ones_is_left_for_an_answer_of_its_own(scene: Scene) -> None:
+    chosen = {"t": [scene.tickets[2].pk, scene.blind.pk]}
+    listed = client_of(scene.agent).get(reverse("together"), chosen).content.decode()
+    assert f'value="{scene.blind.pk}~{scene.blind.text_hash}" disabled' in listed
+    assert f'value="{scene.tickets[2].pk}~{scene.tickets[2].text_hash}" checked' in listed
     page = give(client_of(scene.agent), [scene.tickets[2], scene.blind])
     assert "1 ticket decided" in page
     assert "drawn for a blind check" in page

@@ -12,7 +12,9 @@ def original(ticket: Ticket, number: str) -> Ticket | None:
     number = number.strip().lstrip("#")
     if not number:
         return None
-    alike = Ticket.objects.filter(customer=ticket.customer_id, external_id=number).order_by("pk")
+    # typed in small letters as often as not; ITSMs write their prefixes in capitals
+    spelt = {number, number.upper()}
+    alike = Ticket.objects.filter(customer=ticket.customer_id, external_id__in=spelt).order_by("pk")
     found: Ticket | None = alike.filter(source=ticket.source_id).first() or alike.first()
     if found is None:
         raise ReviewRefused(f"This customer has no ticket {number[:60]}. Give its number as the ITSM writes it.")

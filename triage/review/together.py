@@ -34,6 +34,7 @@ class Answer:
 
     verdict: str
     article: str = ""
+    also: tuple[str, ...] = ()
     note: str = ""
     follow: str = ""
 

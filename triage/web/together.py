@@ -70,6 +70,7 @@ def decide(request: DeskRequest) -> HttpResponse:
     answer = domain.Answer(
         verdict=given.get("verdict", ""),
         article=given.get("article", "") if given.get("verdict") == Review.Verdict.ARTICLE else "",
+        also=tuple(given.getlist("also")[:60]),
         note=given.get("note", ""),
         follow=given.get("follow", ""),
     )
