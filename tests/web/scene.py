@@ -12,10 +12,13 @@ from triage.models import (
     Article,
     ArticleCount,
     ArticleFeed,
+    ArticleWeek,
     CertificateCount,
     Comparison,
     Customer,
     FeedArticle,
+    Gap,
+    GapMember,
     Mode,
     Notification,
     Person,
@@ -23,6 +26,7 @@ from triage.models import (
     Role,
     Run,
     Source,
+    Suspect,
     Target,
     Ticket,
     Tuning,
@@ -47,6 +51,18 @@ BODY = """An account is locked for 30 minutes after seven wrong passwords within
 3. Ask the user to sign in once at a wired workplace, then to update the stored password on phone and tablet.
 
 Not this article: the password is forgotten or expired (KB0004)."""
+
+COUNTED = {
+    "tickets": 240,
+    "draws": 61,
+    "verdicts": 80,
+    "agreed": 74,
+    "confirmed": 71,
+    "tickets_90": 702,
+    "verdicts_90": 230,
+    "agreed_90": 211,
+    "confirmed_90": 219,
+}
 
 # minutes old, minutes until due (0: none), language, subject, body, ranked labels, probability, reason
 TICKETS = (
@@ -220,6 +236,49 @@ def busy(scene: Scene, *, at: datetime) -> None:
         created_at=at,
     )
     _counted(scene, release, at=at)
+    _knowledge(scene, release, at=at)
+
+
+def _knowledge(scene: Scene, release: Release, *, at: datetime) -> None:
+    """What no article answers, a label that is probably wrong, and weeks of an article's use."""
+    gap = Gap.objects.create(
+        customer=scene.nordwind,
+        words="door badge replaced",
+        terms=["badge", "door", "gate"],
+        notes=["door badge replaced", "badge"],
+        size=14,
+        weeks=[0, 0, 1, 0, 1, 2, 1, 0, 1, 2, 3, 3],
+        first_at=at - timedelta(days=70),
+        last_at=at - timedelta(hours=3),
+        made_at=at - timedelta(days=40),
+        grouped_at=at - timedelta(hours=5),
+    )
+    for place, floor in enumerate(("second", "third", "ground")):
+        body = f"My door badge opens no gate on the {floor} floor since Monday. Who replaces it?"
+        ticket = factories.ticket(
+            source=scene.tickets[0].source,
+            subject=f"Badge does not work, {floor} floor",
+            body=body,
+            status="answered",
+            received_at=at - timedelta(days=place + 1),
+            changed_at=at,
+        )
+        factories.draw(ticket)
+        GapMember.objects.create(gap=gap, ticket=ticket, place=place)
+    for place, (given, likely) in enumerate((("KB0004", "KB0001"), ("KB0007", "KB0002"))):
+        text = {"subject": "Cannot sign in", "body": "My account is locked, but I know my password.", "article": given}
+        label = factories.label(scene.nordwind, **text)
+        values = {"given": given, "likely": likely, "probability": 0.93, "self_confidence": 0.02, "place": place}
+        Suspect.objects.create(customer=scene.nordwind, release=release, label=label, text_key=f"{place:016}", **values)
+    monday = (at - timedelta(days=at.weekday())).date()
+    for back in range(13):
+        counts = {"tickets": 12 + 7 * back % 11, "verdicts": 9, "agreed": 7 + back % 3}
+        week = monday - timedelta(weeks=back)
+        ArticleWeek.objects.update_or_create(customer=scene.nordwind, article="KB0001", week=week, defaults=counts)
+    report = Tuning.objects.get(release=release).report
+    Tuning.objects.filter(release=release).update(
+        report={**report, "confused": [["KB0004", "KB0001", 11], ["KB0001", "KB0005", 4]]}
+    )
 
 
 def _counted(scene: Scene, release: Release, *, at: datetime) -> None:
@@ -230,9 +289,7 @@ def _counted(scene: Scene, release: Release, *, at: datetime) -> None:
     labels = {key: 40 + 17 * number for number, (key, _title, _runbook) in enumerate(ARTICLES)}
     report = {"accuracy_linear": 0.902, "accuracy_fasttext": 0.884, "families": "both"}
     Tuning.objects.create(release=release, rows=rows, labels=labels, report=report)
-    ArticleCount.objects.update_or_create(
-        customer=scene.nordwind, article="KB0001", defaults={"tickets": 240, "draws": 61, "verdicts": 80, "agreed": 74}
-    )
+    ArticleCount.objects.update_or_create(customer=scene.nordwind, article="KB0001", defaults=COUNTED)
     CertificateCount.objects.update_or_create(
         certificate=release.certificate_set.get(), defaults={"runs": 412, "verified": 63, "wrong": 1, "missing": 2}
     )
