@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from triage import lifecycle
 from triage.environment import environment, roles_by_group
-from triage.models import Customer, Identity, Membership, Person, Role
+from triage.models import AuditEvent, Customer, Identity, Membership, Person, Role, Token
 
 log = logging.getLogger(__name__)
 ACTOR = "system:openid"
+TOUCHED = ("added", "changed", "sign-in link made")
+"""Events after which somebody else than its owner may hold an account."""
 
 
 class Stranger(Exception):
@@ -101,6 +105,8 @@ def _first_time(claims: Claims, *, at: datetime) -> Person:
         if not environment().oidc_create:
             raise Stranger(_("Nobody here is known by your account. Ask an administrator to invite you."))
         person = _new_person(claims, at=at)
+    elif _was_made_by_a_customer(person):
+        _close_other_ways(person, at=at)
     Identity.objects.create(person=person, issuer=claims.issuer, subject=claims.subject, linked_at=at, used_at=at)
     lifecycle.record(row=person, event="OpenID account linked", at=at, actor=ACTOR, reason=f"{claims.subject}")
     return person
@@ -118,6 +124,26 @@ def _by_mail(claims: Claims) -> Person | None:
     if not found and Person.objects.filter(email__iexact=claims.mail).exists():
         raise Stranger(_("Your account here is switched off. Ask an administrator."))
     return found[0] if found else None
+
+
+def _was_made_by_a_customer(person: Person) -> bool:
+    """Whether a customer's administrator made the account, gave it its address or had its link: no owner's proof."""
+    events = AuditEvent.objects.filter(
+        subject="person", subject_id=person.pk, event__in=TOUCHED, actor__startswith="person:"
+    )
+    actors = {int(actor.partition(":")[2]) for actor in events.values_list("actor", flat=True)}
+    return Person.objects.filter(pk__in=actors - {person.pk}, is_superuser=False).exists()
+
+
+def _close_other_ways(person: Person, *, at: datetime) -> None:
+    """Whoever came in before may not have been the address's owner, and must not share what the owner gets now."""
+    Person.objects.filter(pk=person.pk).update(password=make_password(None), sessions_era=F("sessions_era") + 1)
+    mine = Token.objects.filter(person=person)
+    mine.filter(purpose=Token.Purpose.SIGN_IN, used_at__isnull=True).update(used_at=at)
+    mine.filter(purpose=Token.Purpose.API, revoked_at__isnull=True).update(revoked_at=at)
+    said = "password, links and tokens from before the first sign-in by OpenID Connect"
+    lifecycle.record(row=person, event="other ways in closed", at=at, actor=ACTOR, reason=said)
+    person.refresh_from_db()
 
 
 def _new_person(claims: Claims, *, at: datetime) -> Person:
