@@ -195,9 +195,7 @@ def risk(
 
     `chosen` is (coverage, wrong share), (0, 0) where nothing stays below alpha.
     """
-    # xgettext:no-python-format
-    runs = _("Would run, % of the runbook's tickets")
-    wrong = _("Wrong of these, %")
+    runs, wrong = _("Would run, % of the runbook's tickets"), _("Wrong of these, %")
 
     def draw(axes: Any) -> None:
         axes.plot([100 * one[1] for one in points], [100 * one[2] for one in points], color=_HEX["o1"], linewidth=2)
@@ -212,8 +210,8 @@ def risk(
 
 
 def _interval() -> str:
-    # xgettext:no-python-format
-    return _("95 % interval")
+    # a space that does not break: with a plain one xgettext takes the sign for a format
+    return _("95 % interval")
 
 
 def _percent(share: float | None) -> str:

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from triage import counting, review, standing
@@ -86,8 +87,7 @@ def _charts(span: Span, cards: list[CertificateCard]) -> list[Chart]:
             charts.shares(
                 key="automation",
                 title=_("Resolved by itself"),
-                # xgettext:no-python-format
-                unit=_("% of those received"),
+                unit=_("% of those received"),
                 labels=labels,
                 values=tuple(step.by_itself for step in span.steps),
             )
@@ -98,8 +98,7 @@ def _charts(span: Span, cards: list[CertificateCard]) -> list[Chart]:
             charts.intervals(
                 key="wrong",
                 title=_("Wrong runs, by blind verdicts, against what was promised"),
-                # xgettext:no-python-format
-                unit=_("Wrong, % of verified runs"),
+                unit=_("Wrong, % of verified runs"),
                 limit=_("Promised, at most"),
                 found=tuple(_interval(card) for card in verified),
             )
@@ -122,7 +121,7 @@ def _interval(card: CertificateCard) -> Interval:
 
 def _label(moment: datetime, *, hourly: bool) -> str:
     local = timezone.localtime(moment)
-    return f"{local:%H:%M}" if hourly else date_format(local, "j M")
+    return f"{local:%H:%M}" if hourly else date_format(local, pgettext("day and month on a chart", "j M"))
 
 
 @require_POST

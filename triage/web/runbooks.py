@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import formats
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from runbooks import environments
@@ -134,7 +135,7 @@ def _windows(customer: Customer, found: Runbook) -> Iterator[str]:
 
 
 def _day(at: datetime) -> str:
-    return formats.date_format(at, "d F Y H:i")
+    return formats.date_format(at, pgettext("date and time", "d F Y H:i"))
 
 
 def _rules(customer: Customer, found: Runbook) -> Iterator[str]:

@@ -124,6 +124,9 @@ SENTENCES = (
     _("It was finished, or with another group, when it first came."),
     _("The run that would have answered for it was called off."),
     _("received from %(source)s"),
+    _("a comment on ticket %(ticket)s, which is not known"),
+    _("ticket %(ticket)s belongs to another customer"),
+    _("the key %(key)s came before with other bytes; give each new message an id of its own"),
     # what the ITSM was not told
     _("waits for the blind verdict"),
     _("This customer is in observe mode: nothing is written to the ITSM."),
