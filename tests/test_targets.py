@@ -198,7 +198,7 @@ def test_the_doctor_looks_at_every_target_and_names_those_that_are_amiss(server:
     good = doctor._look("targets", doctor._targets)
     assert good.good
     assert "a file with 1 accounts" in good.words
-    assert f"{set_up.key}: signed in, TLS, 3 groups may be asked for" in good.words
+    assert f"{set_up.key}: signed in, TLS, 2 groups may be asked for" in good.words
     wrong = target(server.settings(bind_password="not-the-pass-9"))
     finding = doctor._look("targets", doctor._targets)
     assert not finding.good
