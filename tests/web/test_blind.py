@@ -95,3 +95,11 @@ def test_a_blind_confirmation_proposes_no_values(scene: Scene) -> None:
     assert "Record only" in page
     assert "Run it" not in page
     assert 'value="grace.hopper"' not in page
+
+
+def test_what_another_can_still_take_back_leads_nobody(scene: Scene, verify: Ticket) -> None:
+    other = factories.member(scene.nordwind, first_name="Otto", last_name="Ohm")
+    factories.review(verify, other, blind=True, article="KB0555", decided_at=timezone.now())
+    path = reverse("ticket", args=[verify.uuid])
+    assert "KB0555" not in client_of(scene.agent).get(path).content.decode()
+    assert "KB0555" in client_of(other).get(path).content.decode()

@@ -80,12 +80,18 @@ def detail(ticket: Ticket, *, person: Person, at: datetime) -> Detail:
         none_fits=ranked.none,
         runs=runs,
         approval=asked,
-        reviews=list(ticket.reviews.select_related("person", "duplicate_of").order_by("-pk")[:10]),
+        reviews=_reviews(ticket, person=person, sealed=sealed),
         similar=[] if sealed else similar,
         equal_open=equal_open,
         history=log.of_ticket(ticket, sealed=sealed),
         told=[] if sealed else list(ticket.writebacks.order_by("-pk")[:10]),
     )
+
+
+def _reviews(ticket: Ticket, *, person: Person, sealed: bool) -> list[Review]:
+    """The newest verdicts. Of a sealed ticket only the person's own: what another can take back must lead nobody."""
+    rows = ticket.reviews.filter(person=person) if sealed else ticket.reviews.all()
+    return list(rows.select_related("person", "duplicate_of").order_by("-pk")[:10])
 
 
 def prediction_of(ticket: Ticket) -> Prediction | None:
