@@ -42,6 +42,12 @@ def test_the_next_ticket_keeps_to_what_the_queue_was_narrowed_to(scene: Scene) -
     assert "text=VPN" in answer["Location"]
 
 
+def test_wrong_parameters_are_offered_where_there_is_a_runbook_to_have_them(scene: Scene) -> None:
+    client = client_of(scene.agent)
+    assert 'value="wrong_parameters"' in _page(client, scene.tickets[0])
+    assert 'value="wrong_parameters"' not in _page(client, scene.tickets[2])
+
+
 def test_the_next_ticket_is_one_that_nobody_else_has_open(scene: Scene) -> None:
     other = factories.member(scene.nordwind)
     review.hold(scene.tickets[1], person=other, at=timezone.now())
