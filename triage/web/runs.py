@@ -16,6 +16,7 @@ from triage.queries import blind
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
 PAGE = 50
+WAITING = frozenset({Run.Status.REQUESTED, Run.Status.CLAIMED})
 LIVE = 4  # pieces of live output shown at once, 64 Ki characters at most
 
 
@@ -53,6 +54,7 @@ def run(request: DeskRequest, uuid: UUID) -> HttpResponse:
         "runbook": RUNBOOKS.get(row.runbook),
         "lost": row.status == Run.Status.UNKNOWN,
         "under_way": row.status == Run.Status.STARTING,
+        "waiting_to_start": row.status in WAITING,
         "pieces": _pieces(row),
         "may_settle": can_settle(request.user, row),
         "sealed": blind.sealed_for(row.ticket, person=request.user, at=now()),
@@ -63,10 +65,13 @@ def run(request: DeskRequest, uuid: UUID) -> HttpResponse:
 @require_GET
 @signed_in
 def live(request: DeskRequest, uuid: UUID) -> HttpResponse:
-    """What a run under way has written so far; when it has ended, its page is to be loaded again."""
+    """What a run under way has written so far; when it has started or ended, its page is to be loaded again."""
     row = _found(request, uuid)
-    if row.status != Run.Status.STARTING:
+    seen = WAITING if "waiting" in request.GET else {Run.Status.STARTING}
+    if row.status not in seen:
         return HttpResponse(headers={"HX-Refresh": "true"})
+    if row.status in WAITING:
+        return HttpResponse(status=204)
     sealed = blind.sealed_for(row.ticket, person=request.user, at=now())
     return show(request, "triage/run_live.html", {"run": row, "pieces": _pieces(row), "sealed": sealed})
 
