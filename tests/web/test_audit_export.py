@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from tests import factories
@@ -177,6 +178,7 @@ def test_digits_that_are_no_number_find_nothing_and_break_nothing(auditor: Perso
     assert len(_rows(client, customer="9" * 20)) == len(_rows(client, customer="²")) - 1
     assert _rows(client, text="³")[0]["event"] == "log exported"
     assert client.get("/runs/", {"before": "²"}).status_code == 200
+    assert client.post(reverse("notifications-seen"), {"which": "²"}).status_code == 302
 
 
 def test_who_may_not_read_the_log_takes_none_of_it_and_no_link_does(customer: Customer, auditor: Person) -> None:

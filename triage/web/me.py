@@ -40,7 +40,7 @@ def notifications(request: DeskRequest) -> HttpResponse:
 def seen(request: DeskRequest) -> HttpResponse:
     """Note that somebody has taken notice, of one or of all that the page showed; one person is enough."""
     rows = Notification.objects.visible_to(request.user).filter(seen_at__isnull=True)
-    which = [int(key) for key in request.POST.getlist("which") if key.isdigit() and len(key) < 18]
+    which = [int(key) for key in request.POST.getlist("which") if key.isascii() and key.isdigit() and len(key) < 18]
     Notification.objects.filter(pk__in=rows.filter(pk__in=which).values("pk")).update(
         seen_by=request.user, seen_at=now()
     )
