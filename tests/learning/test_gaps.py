@@ -1,6 +1,6 @@
 """What no article answers: which tickets count, that grouping again changes nothing, and what people say of a gap."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -61,6 +61,11 @@ def _one(source: Source, agent: Person | None, subject: str, body: str, draw: st
     return ticket
 
 
+def regroup(source: Source, *, at: datetime) -> gaps.Regrouped:
+    assert source.customer
+    return gaps.regroup(customer=source.customer, at=at)
+
+
 def members() -> set[int]:
     return set(GapMember.objects.values_list("ticket_id", flat=True))
 
@@ -69,7 +74,7 @@ def test_what_agents_found_no_article_for_is_grouped_named_and_counted(source: S
     menus, gates = canteen(source, agent, 6), badges(source, agent, 4)
     answered = _one(source, None, "canteen menu today", "The canteen menu is wrong.")
     factories.review(answered, agent, article="KB0001")
-    made = gaps.regroup(customer=source.customer, at=NOW)
+    made = regroup(source, at=NOW)
     assert (made.tickets, made.grouped, made.gaps) == (10, 10, 2)
     first, second = Gap.objects.order_by("-size")
     assert (first.words, first.size, first.notes) == ("canteen menu", 6, ["canteen menu"])
@@ -82,14 +87,14 @@ def test_what_agents_found_no_article_for_is_grouped_named_and_counted(source: S
 def test_grouping_again_changes_nothing_and_a_gap_that_grows_stays_the_same_gap(source: Source, agent: Person) -> None:
     canteen(source, agent, 5)
     for _ in range(2):
-        gaps.regroup(customer=source.customer, at=NOW)
+        regroup(source, at=NOW)
     before = Gap.objects.get()
     canteen(source, agent, 3, first=5)
-    gaps.regroup(customer=source.customer, at=NOW + timedelta(days=1))
+    regroup(source, at=NOW + timedelta(days=1))
     after = Gap.objects.get()
     assert (after.pk, after.made_at, after.size) == (before.pk, NOW, 8)
     Review.objects.update(verdict="article", article="KB0001")
-    gaps.regroup(customer=source.customer, at=NOW + timedelta(days=2))
+    regroup(source, at=NOW + timedelta(days=2))
     assert not Gap.objects.exists()
 
 
@@ -98,17 +103,17 @@ def test_sealed_tickets_and_other_customers_are_in_no_group(source: Source, agen
     for ticket in canteen(source, None, 4, first=4, draw="holdout"):
         Ticket.objects.filter(pk=ticket.pk).update(status="withdrawn")
         factories.prediction(ticket, evidence={"sufficient": False})
-    other = factories.source()
-    canteen(other, factories.member(other.customer), 4)
-    gaps.regroup(customer=source.customer, at=NOW)
+    other = factories.customer()
+    canteen(factories.source(customer=other), factories.member(other), 4)
+    regroup(source, at=NOW)
     assert members() == {ticket.pk for ticket in mine}
 
 
 def test_a_verdict_that_can_still_be_undone_opens_no_drawn_ticket(source: Source, agent: Person) -> None:
     drawn = canteen(source, agent, 4, draw="holdout")
-    gaps.regroup(customer=source.customer, at=NOW + timedelta(seconds=5))
+    regroup(source, at=NOW + timedelta(seconds=5))
     assert members() == set()
-    gaps.regroup(customer=source.customer, at=NOW + timedelta(seconds=30))
+    regroup(source, at=NOW + timedelta(seconds=30))
     assert members() == {ticket.pk for ticket in drawn}
 
 
@@ -117,14 +122,14 @@ def test_tickets_solved_by_hand_elsewhere_count_where_the_model_knew_no_article(
     for number, ticket in enumerate(rows):
         Ticket.objects.filter(pk=ticket.pk).update(status="withdrawn")
         factories.prediction(ticket, evidence={"sufficient": True, "in_scope": 0.05 if number < 5 else 0.9})
-    gaps.regroup(customer=source.customer, at=NOW)
+    regroup(source, at=NOW)
     assert members() == {ticket.pk for ticket in rows[:5]}
     assert "canteen" in Gap.objects.get().words
 
 
 def test_a_dismissed_gap_comes_back_only_when_it_grows(source: Source, agent: Person, steward: Person) -> None:
     canteen(source, agent, 4)
-    gaps.regroup(customer=source.customer, at=NOW)
+    regroup(source, at=NOW)
     gap = Gap.objects.get()
     with pytest.raises(gap_work.GapRefused, match="few words"):
         gap_work.dismiss(gap, person=steward, because="  ", at=NOW)
@@ -133,7 +138,7 @@ def test_a_dismissed_gap_comes_back_only_when_it_grows(source: Source, agent: Pe
     gap_work.dismiss(gap, person=steward, because="not IT", at=NOW)
     for count, shown in ((2, 0), (2, 1)):
         canteen(source, agent, count, first=Ticket.objects.count())
-        gaps.regroup(customer=source.customer, at=NOW)
+        regroup(source, at=NOW)
         assert reads.narrowed(agent, customer=None, show="open").count() == shown
         assert reads.narrowed(agent, customer=None, show="dismissed").count() == 1 - shown
     assert AuditEvent.objects.get(event="dismissed").reason == "not IT"
@@ -143,14 +148,14 @@ def test_an_article_that_is_written_takes_its_tickets_out_and_retired_gives_them
     source: Source, agent: Person, steward: Person
 ) -> None:
     rows = canteen(source, agent, 5)
-    gaps.regroup(customer=source.customer, at=NOW)
+    regroup(source, at=NOW)
     article = factories.article(customer=source.customer)
     gap_work.link(Gap.objects.get(), article=article, person=steward, at=NOW)
     canteen(source, agent, 4, first=5)
-    gaps.regroup(customer=source.customer, at=NOW)
+    regroup(source, at=NOW)
     assert sorted(Gap.objects.values_list("size", "article")) == [(4, None), (5, article.pk)]
     type(article).objects.filter(pk=article.pk).update(retired_at=NOW)
-    gaps.regroup(customer=source.customer, at=NOW)
+    regroup(source, at=NOW)
     assert Gap.objects.get().size == len(rows) + 4
     other = factories.article(customer=factories.customer())
     with pytest.raises(gap_work.GapRefused, match="another customer"):
@@ -169,7 +174,7 @@ def test_a_draft_has_the_words_of_tickets_and_of_agents_and_none_of_drawn_ticket
     Review.objects.filter(pk=review.pk).update(follow="ask")
     content = {"text": "Which canteen do you mean?", "public": True}
     Writeback.objects.create(
-        customer=source.customer,
+        customer=review.customer,
         ticket=review.ticket,
         key=f"review-{review.pk}",
         what="note",
@@ -177,7 +182,7 @@ def test_a_draft_has_the_words_of_tickets_and_of_agents_and_none_of_drawn_ticket
         next_at=NOW,
         created_at=NOW,
     )
-    gaps.regroup(customer=source.customer, at=NOW + timedelta(minutes=1))
+    regroup(source, at=NOW + timedelta(minutes=1))
     assert secret.pk in members()
     draft = gap_work.draft(Gap.objects.get(), at=NOW + timedelta(minutes=1))
     assert (draft.key, draft.title) == ("canteen-menu", "Canteen menu")

@@ -270,6 +270,7 @@ def _knowledge(scene: Scene, release: Release, *, at: datetime) -> None:
         label = factories.label(scene.nordwind, **text)
         values = {"given": given, "likely": likely, "probability": 0.93, "self_confidence": 0.02, "place": place}
         Suspect.objects.create(customer=scene.nordwind, release=release, label=label, text_key=f"{place:016}", **values)
+    Release.objects.filter(customer=scene.nordwind, status="retired").update(created_at=at - timedelta(days=50))
     monday = (at - timedelta(days=at.weekday())).date()
     for back in range(13):
         counts = {"tickets": 12 + 7 * back % 11, "verdicts": 9, "agreed": 7 + back % 3}

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -237,7 +238,7 @@ class TestCertificates:
     ) -> None:
         client, path = client_of(steward), reverse("article-retire", args=[certified.pk])
         page = text(client, path)
-        assert "unlock_account runs no more" in page
+        assert "“Unlock an account that failed sign-ins have locked” runs no more" in page
         assert "The certificate stays" in page
         stale = {"seen": "0" * 32}
         client.post(path, stale)
@@ -254,7 +255,12 @@ class TestCertificates:
 
     @pytest.mark.usefixtures("certified")
     def test_a_label_that_the_model_was_never_taught_is_no_part_of_its_gate(self, scene: Scene) -> None:
-        given = {"customer": scene.nordwind, "runbook": "unlock_account", "retired": False, "at": timezone.now()}
+        given: dict[str, Any] = {
+            "customer": scene.nordwind,
+            "runbook": "unlock_account",
+            "retired": False,
+            "at": timezone.now(),
+        }
         assert consequences.of_change(None, label="fresh", **given) == []
         (found,) = consequences.of_change(None, label="NW2", **given | {"runbook": "add_to_group"})
         assert [row.runbooks for row in found.voided] == [["unlock_account"]]

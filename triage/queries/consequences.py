@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from runbooks.registry import RUNBOOKS
 from triage.models import Article, Certificate, Customer, Release, Tuning
 from triage.serving.offers import leads_to
 
@@ -30,6 +31,16 @@ class Consequence:
     customer: Customer
     voided: list[Certificate]
     stopped: list[str]
+
+    @property
+    def voided_titles(self) -> list[tuple[Certificate, str]]:
+        """Each certificate with its runbooks by title."""
+        return [(row, _titles(row.runbooks)) for row in self.voided]
+
+    @property
+    def stopped_titles(self) -> str:
+        """The runbooks that stop, by title."""
+        return _titles(self.stopped)
 
 
 def of_change(
@@ -59,6 +70,10 @@ def of_change(
 
 
 _READ = ("customer_id", "translation_group", "runbook", "retired_at")
+
+
+def _titles(keys: Iterable[str]) -> str:
+    return ", ".join(RUNBOOKS[key].title if key in RUNBOOKS else key for key in keys)
 
 
 def _version(row: Article) -> Version:

@@ -148,7 +148,7 @@ def retire(request: DeskRequest, pk: int) -> HttpResponse:
         found = consequences.of_change(
             row, customer=row.customer, label=row.translation_group, runbook=row.runbook, retired=not back, at=now()
         )
-        context = {"article": row, "back": back, "found": found, "titles": _titles(found), "seen": stored.seen}
+        context = {"article": row, "back": back, "found": found, "seen": stored.seen}
         return show(request, "triage/article_retire.html", context)
     try:
         _put(request, row, text, seen=request.POST.get("seen", ""))
@@ -232,11 +232,6 @@ def _gap(request: DeskRequest) -> Gap | None:
     gap: Gap = get_object_or_404(Gap.objects.visible_to(request.user).select_related("customer"), pk=int(told))
     check_can_write_article(request.user, gap.customer)
     return gap
-
-
-def _titles(found: list[Consequence]) -> dict[str, str]:
-    keys = {key for one in found for key in [*one.stopped, *(key for row in one.voided for key in row.runbooks)]}
-    return {key: RUNBOOKS[key].title if key in RUNBOOKS else key for key in keys}
 
 
 def _show(
