@@ -208,7 +208,7 @@ def rooms(person: Visitor) -> dict[str, bool]:
     """Which of the pages that are not for everybody the navigation names; one query."""
     if _provider(person):
         return {"reads_log": True, "administers": True}
-    roles = set(Membership.objects.filter(person=person.pk).values_list("role", flat=True))
+    roles = frozenset[str]().union(*_roles(person).values())
     return {"reads_log": bool(roles & LOG_READERS), "administers": bool(roles & STARTERS)}
 
 
@@ -283,10 +283,31 @@ def is_requester(person: Visitor, ticket: Ticket) -> bool:
     return asker in mine
 
 
+def remember(person: Person) -> None:
+    """Read the person's roles once for all that a request asks; what they may see is then told by numbers."""
+    person.roles = None if _provider(person) else _roles(person)
+
+
+def member_of(person: Visitor) -> list[int]:
+    """Customers that the person is a member of, in whatever role."""
+    return list(_roles(person))
+
+
+def _roles(person: Visitor) -> dict[int, frozenset[str]]:
+    """What the person is at each customer: as remembered, else as it stands."""
+    known: dict[int, frozenset[str]] | None = getattr(person, "roles", None)
+    if known is not None:
+        return known
+    found: dict[int, set[str]] = {}
+    for customer, role in Membership.objects.filter(person=person.pk).values_list("customer_id", "role"):
+        found.setdefault(customer, set()).add(role)
+    return {customer: frozenset(roles) for customer, roles in found.items()}
+
+
 def _need(person: Visitor, customer: int, roles: frozenset[Role], what: str) -> None:
     if _provider(person):
         return
-    if not Membership.objects.filter(person=person.pk, customer=customer, role__in=roles).exists():
+    if not _roles(person).get(customer, frozenset()) & roles:
         names = ", ".join(sorted(role.label.lower() for role in roles))
         raise PermissionDenied(f"You may not {what} for this customer. That takes one of these roles: {names}.")
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from tests import factories
 from tests.web.conftest import client_of
 from tests.web.scene import Scene
-from triage.models import AuditEvent, SavedFilter, Ticket
+from triage.models import AuditEvent, Draw, SavedFilter, Ticket
 from triage.queries import order
 
 
@@ -168,6 +168,35 @@ def test_the_queue_takes_the_same_queries_for_fifty_rows_as_for_five(scene: Scen
     assert many == few
     assert max(many[:4]) <= 18
     assert many[4] <= 30
+
+
+def test_pages_read_no_column_that_they_do_not_show_and_roles_once(scene: Scene) -> None:
+    drawn = Draw.objects.filter(purpose="holdout", ticket__in=scene.tickets)[0].ticket
+    client = client_of(scene.agent)
+    for path in (reverse("queue") + "?status=", reverse("ticket", args=[drawn.uuid])):
+        with CaptureQueriesContext(connection) as caught:
+            assert client.get(path).status_code == 200
+        read = [str(row["sql"]) for row in caught.captured_queries]
+        assert sum('"triage_membership"' in sql for sql in read) == 1, path
+        assert not any('"secrets"' in sql or '"credentials"' in sql for sql in read), path
+        if path.startswith(reverse("queue") + "?"):
+            listed = [sql for sql in read if '"snippet"' in sql]
+            assert len(listed) == 1
+            for column in ("body", "fields", "attachments", "waiting_update", "password", "alpha_by_tier"):
+                assert f'"{column}",' not in listed[0].replace('"body", 1', ""), column
+        else:
+            looks = [sql for sql in read if "'revealed'" in sql]
+            assert looks  # the ticket is drawn
+            assert not any(" OR " in sql for sql in looks)  # or all of the log would be read
+
+
+def test_a_role_that_was_taken_away_counts_no_more_at_the_next_request(scene: Scene) -> None:
+    client = client_of(scene.agent)
+    path = reverse("ticket", args=[scene.tickets[0].uuid])
+    assert client.get(path).status_code == 200
+    scene.agent.membership_set.all().delete()
+    assert client.get(path).status_code == 404
+    assert keys(client) == []
 
 
 def test_a_filter_is_saved_counted_put_first_and_removed(scene: Scene) -> None:

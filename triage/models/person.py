@@ -23,6 +23,9 @@ class Person(AbstractUser):
     sessions_era = models.PositiveIntegerField("raised to end every session of the person", default=0, editable=False)
     theme = models.CharField("empty: as the system has it", max_length=8, choices=Theme, blank=True)
 
+    roles: dict[int, frozenset[str]] | None = None
+    """By customer, what the person is there; None until `permissions.remember` has read it for a request."""
+
     class Meta(AbstractUser.Meta):
         constraints = [
             models.CheckConstraint(condition=models.Q(theme__in=["", *Theme.values]), name="person_theme_known")

@@ -6,7 +6,7 @@ A verdict given after a look at the suggestion measures the suggestion's charm, 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from triage.models import AuditEvent, Draw, Person, Review, Ticket
 
@@ -61,7 +61,9 @@ def awaits_verdict(ticket: Ticket) -> bool:
 def has_looked(person: Person, ticket: Ticket) -> bool:
     """Whether the person had themselves shown what we think of this ticket, or of another one of its cluster."""
     looks = AuditEvent.objects.filter(event=REVEALED, subject="ticket", actor=f"person:{person.pk}")
-    return looks.filter(Q(subject_id=ticket.pk) | Q(subject_id__in=_cluster(ticket).values("ticket"))).exists()
+    # one list of keys: the log's index answers that, while for this or those keys all of the log would be read
+    own = Ticket.objects.filter(pk=ticket.pk).values("pk")
+    return looks.filter(subject_id__in=own.union(_cluster(ticket).values("ticket"), all=True)).exists()
 
 
 def is_opened(ticket: Ticket, *, at: datetime) -> bool:

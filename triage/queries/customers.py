@@ -2,8 +2,8 @@
 
 from django.db.models import QuerySet
 
-from triage.models import Customer, Membership
-from triage.permissions import Visitor
+from triage.models import Customer
+from triage.permissions import Visitor, member_of
 
 
 def customers_of(person: Visitor) -> QuerySet[Customer]:
@@ -11,4 +11,4 @@ def customers_of(person: Visitor) -> QuerySet[Customer]:
     found = Customer.objects.order_by("name", "pk")
     if person.is_superuser:
         return found
-    return found.filter(pk__in=Membership.objects.filter(person=person.pk).values("customer"))
+    return found.filter(pk__in=member_of(person))

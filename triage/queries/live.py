@@ -8,7 +8,7 @@ from triage.models import Person, Review, Ticket
 from triage.queries import blind
 from triage.queries.log import name_of
 from triage.queries.narrowing import Filters, matching
-from triage.queries.queue import Row, digest, light, page
+from triage.queries.queue import Row, digest, listed, page
 
 LONGEST = 60
 """The most rows that may be asked about at once."""
@@ -85,7 +85,7 @@ def _gone(person: Person, keys: set[int], *, filters: Filters, at: datetime) -> 
     if not keys:
         return []
     still = set(matching(person, filters=filters, at=at).filter(pk__in=keys).values_list("pk", flat=True))
-    tickets = list(light(Ticket.objects.visible_to(person).filter(pk__in=keys - still)))
+    tickets = list(listed(Ticket.objects.visible_to(person).filter(pk__in=keys - still)))
     hidden = blind.sealed(tickets, at=at)
     standing = Review.objects.filter(ticket__in=tickets, undone_at__isnull=True).select_related("person").order_by("pk")
     who = {review.ticket_id: name_of(review.person) for review in standing if review.person}

@@ -31,6 +31,12 @@ Group: TypeAlias = tuple[int | None, str]
 """Customer and masked text's key."""
 
 HEAVY = ("body", "fields", "attachments", "waiting_update")
+SHOWN = (
+    *("uuid", "external_id", "subject", "status", "reason", "language", "text_hash", "alike", "place"),
+    *("due_at", "received_at", "changed_at", "held_until", "customer__name"),
+    *("held_by__username", "held_by__first_name", "held_by__last_name"),
+)
+"""The columns that a row is made of: fifty rows of all that is known of a ticket take a third of the page's time."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def page(person: Person, *, filters: Filters, at: datetime, after: str = "", lim
     first = leading(wanted)
     if after:
         first = filters.order.after(first, after)
-    tickets = list(light(filters.order.sorted(first))[: limit + 1])
+    tickets = list(listed(filters.order.sorted(first))[: limit + 1])
     return _page(tickets, _sizes(tickets, among=wanted), total, person=person, at=at, limit=limit)
 
 
@@ -107,7 +113,7 @@ def _searched(
             sizes[group] += 1
     shown = [pk for place, pk in leaders if not after or filters.order.behind(place, pk, after)][: limit + 1]
     rows = Ticket.objects.visible_to(person).filter(pk__in=shown)
-    tickets = list(light(filters.order.sorted(rows)))
+    tickets = list(listed(filters.order.sorted(rows)))
     many = {group: size for group, size in sizes.items() if size > 1}
     return _page(tickets, many, total, person=person, at=at, limit=limit)
 
@@ -124,9 +130,18 @@ def light(rows: QuerySet[Ticket], *, without: Sequence[str] = HEAVY) -> QuerySet
     return rows.select_related("customer", "held_by").defer(*without).annotate(snippet=Substr("body", 1, SNIPPET))
 
 
+def listed(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    """With what a row of the queue is made of, and nothing else."""
+    return rows.select_related("customer", "held_by").only(*SHOWN).annotate(snippet=Substr("body", 1, SNIPPET))
+
+
 def leading(rows: QuerySet[Ticket]) -> QuerySet[Ticket]:
-    """Of the tickets that wait for a verdict and read alike, those that come first; all others as they are."""
-    earlier = rows.filter(
+    """Of the tickets that wait for a verdict and read alike, those that come first; all others as they are.
+
+    `rows` are narrowed by nothing that tells tickets apart that read alike: then the first one may be looked for among
+    all of the same customer, in one step down an index.
+    """
+    earlier = Ticket.objects.filter(
         Q(place__lt=OuterRef("place")) | Q(pk__lt=OuterRef("pk")),
         place__lte=OuterRef("place"),
         customer=OuterRef("customer"),
@@ -175,7 +190,9 @@ def rows_of(tickets: list[Ticket], *, person: Person, at: datetime, sizes: Mappi
     hidden |= {ticket.pk for ticket in tickets if (ticket.customer_id, ticket.alike) in shut}
     predictions = {
         (row.ticket_id, row.text_hash): row
-        for row in Prediction.objects.visible_to(person).filter(ticket_id__in=[t.pk for t in tickets], in_force=True)
+        for row in Prediction.objects.visible_to(person)
+        .filter(ticket_id__in=[ticket.pk for ticket in tickets], in_force=True)
+        .only("ticket_id", "text_hash", "matches", "evidence")
     }
     found = {ticket.pk: predictions.get((ticket.pk, ticket.text_hash)) for ticket in tickets}
     shown = articles.by_label(

@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from triage.models import Notification, Person
-from triage.permissions import rooms
+from triage.permissions import remember, rooms
 from triage.queries import queue
 from triage.web.told import told
 
@@ -42,6 +42,7 @@ def signed_in(
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not isinstance(request.user, Person):
             return _to_sign_in(request)
+        remember(request.user)
         language = language_of(request.user)
         with timezone.override(zone_of(request.user)), translation.override(language):
             response = view(request, *args, **kwargs)  # type: ignore[arg-type]  # narrowed to Person just above
@@ -63,7 +64,7 @@ def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> Htt
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
-    """Counts and permissions of the navigation; three queries."""
+    """Counts and permissions of the navigation; three queries, and one more where roles are not remembered."""
     person = request.user
     if not isinstance(person, Person):
         return {}

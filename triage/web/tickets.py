@@ -31,6 +31,7 @@ BODY_SHOWN, BODY_WHOLE = 8_000, 200_000
 def found(request: DeskRequest, uuid: UUID) -> Ticket:
     """The ticket, where the person may see it; 404 otherwise, so that nobody learns what exists."""
     rows = Ticket.objects.visible_to(request.user).select_related("customer", "source", "held_by")
+    rows = rows.defer("source__secrets", "source__credentials")  # nothing here needs them, and opening them takes time
     ticket: Ticket = get_object_or_404(rows, uuid=uuid)
     return ticket
 
