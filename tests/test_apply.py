@@ -248,6 +248,33 @@ def test_the_export_of_an_installation_changes_nothing_when_it_is_applied(exampl
     assert int(again["counts"]["unchanged"]) > 40  # type: ignore[index]  # the JSON of a plan
 
 
+@pytest.mark.parametrize("stored", [None, "stored", "same"])
+def test_credentials_go_to_another_host_only_where_the_file_gives_them_again(
+    tmp_path: Path, stored: str | None
+) -> None:
+    credentials_text = json.dumps({"kind": "bearer", "token": HIDDEN})
+    there = tmp_path / "token.json"
+    there.write_text(credentials_text)
+    source = factories.source(
+        settings={"read_url": "https://one.example.org/{external_id}"}, credentials=credentials_text
+    )
+    settings = {"read_url": "https://two.example.org/{external_id}"}
+    entry: dict[str, object] = {"slug": source.slug, "kind": "standard", "settings": settings}
+    if stored:
+        entry["credentials"] = f"file:{there}" if stored == "same" else stored
+    file = written(tmp_path, json.dumps({"sources": [entry]}))
+    if stored == "stored":
+        ended = triage("apply", file, "--yes")
+        assert ended.exit_code
+        assert "another host" in str(ended.exception)
+    else:
+        told = applied(file, "--yes")
+        assert any("another host" in note for note in told["notes"]) is (stored is None)  # type: ignore[attr-defined]  # JSON
+    source.refresh_from_db()
+    assert source.credentials == ("" if stored is None else credentials_text)
+    assert (source.settings == settings) is (stored != "stored")
+
+
 def test_what_the_file_lacks_stays_until_prune_takes_it_out_of_use(example: Path, tmp_path: Path) -> None:
     applied(example, "--yes")
     ticket = factories.ticket(customer=Customer.objects.get(slug="globex"))

@@ -1,5 +1,6 @@
 """The page of articles tells where they come from, to those who may know it, and lets stewards act."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -128,6 +129,21 @@ def test_the_settings_page_checks_a_feed_and_never_shows_its_credentials() -> No
     events = AuditEvent.objects.filter(subject="articlefeed")
     assert events.count() == 2
     assert not [event for event in events if "s3cret" in event.reason]
+
+
+def test_a_feeds_credentials_follow_no_address_to_another_host() -> None:
+    client = client_of(factories.person(is_superuser=True, is_staff=True, password=make_password(None)))
+    client.post(reverse("admin:triage_articlefeed_add"), form(new_secret=CREDENTIALS))
+    feed = ArticleFeed.objects.get()
+    change = reverse("admin:triage_articlefeed_change", args=[feed.pk])
+    moved = form(settings=json.dumps({**feed.settings, "api_url": "https://elsewhere.example.org"}))
+    assert "stored credentials were removed" in client.post(change, moved, follow=True).content.decode()
+    feed.refresh_from_db()
+    assert feed.credentials == ""
+    again = form(settings=json.dumps({**feed.settings, "api_url": "https://third.example.org"}), new_secret=CREDENTIALS)
+    client.post(change, again)
+    feed.refresh_from_db()
+    assert feed.credentials == CREDENTIALS
 
 
 def test_an_article_outlives_its_feed() -> None:

@@ -97,3 +97,12 @@ def test_credentials_for_an_itsm_are_written_once_and_never_shown() -> None:
     assert (source.credentials, source.pull_every, source.pull_due_at) == (stored, 60, None)
     assert "hunter2" not in client.get(path).content.decode()
     assert "hunter2" not in "".join(AuditEvent.objects.values_list("reason", flat=True))
+    moved = {**form, "settings": '{"read_url": "https://elsewhere.example.org/{external_id}"}'}
+    assert "stored credentials were removed" in client.post(path, moved, follow=True).content.decode()
+    source.refresh_from_db()
+    assert source.credentials == "", "they were entered for no such host"
+    assert AuditEvent.objects.filter(subject="source", event="credentials removed").count() == 1
+    moved["settings"] = '{"read_url": "https://third.example.org/{external_id}"}'
+    client.post(path, {**moved, "new_credentials": stored})
+    source.refresh_from_db()
+    assert source.credentials == stored

@@ -122,6 +122,32 @@ def test_every_change_is_recorded_without_a_secret_in_it(provider: Client) -> No
     assert source.credentials == ""
 
 
+def test_stored_credentials_follow_no_address_to_another_host(provider: Client) -> None:
+    source = factories.source(kind="servicenow")
+    path = reverse("source-access", args=[source.slug])
+    basic = {"credentials": "basic", "basic-user": "triage", "basic-password": "hunter-two-three"}
+    provider.post(path, {"api_url": "https://127.0.0.1/", **basic})
+    for same in ("https://127.0.0.1:443", "https://127.0.0.1/now", "https://127.0.0.1"):
+        page = text_of(provider.post(path, {"api_url": same, "credentials": "keep"}, follow=True))
+        source.refresh_from_db()
+        assert "hunter" in source.credentials, same
+        assert "were removed" not in page
+    for other in ("https://127.0.0.2", "https://127.0.0.1:8443", "http://127.0.0.1"):
+        page = text_of(provider.post(path, {"api_url": other, "credentials": "keep"}, follow=True))
+        source.refresh_from_db()
+        assert (source.settings["api_url"], source.credentials) == (other, "")
+        assert "stored credentials were removed" in page
+        page = text_of(provider.post(path, {"api_url": "https://127.0.0.1", **basic}, follow=True))
+        assert "were removed" not in page, "new ones came with the same save"
+        source.refresh_from_db()
+        assert "hunter" in source.credentials
+    provider.post(path, {"api_url": ""})
+    provider.post(path, {"api_url": "https://127.0.0.3"})
+    source.refresh_from_db()
+    assert source.credentials == "", "nor in two steps"
+    assert AuditEvent.objects.filter(subject="source", event="credentials removed").count() >= 4
+
+
 def test_the_last_secret_of_a_live_source_that_is_not_pulled_stays(provider: Client) -> None:
     from triage.connecting import making
 

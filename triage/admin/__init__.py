@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from triage import bell, intake, targets
 from triage.admin import feeds, restraints, telling
-from triage.admin.logged import LoggedAdmin
+from triage.admin.logged import LoggedAdmin, tell_lost
 from triage.admin.secret import SecretForm, WriteOnly
 from triage.itsm import calling, credentials, placing
 from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
@@ -29,12 +29,17 @@ class SourceForm(SecretForm):
     """A source; its signing secrets and the credentials for its API are write-only."""
 
     secret_column = "secrets"  # noqa: S105 - a column's name
+    lost = False
     new_credentials = forms.CharField(required=False, help_text=credentials.KINDS, widget=WriteOnly())
 
     class Meta:
         model = Source
         fields = ("slug", "kind", "name", "customer", "settings", "assurance", "pull_every", "enabled")
         help_texts = {"assurance": 'By channel: {"portal": "portal", "mail": "mail", "monitoring": "monitored"}'}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.before = dict(self.instance.settings or {})
 
     def clean_new_credentials(self) -> str:
         """Refuse credentials that could not work, without repeating any of them."""
@@ -58,7 +63,8 @@ class SourceForm(SecretForm):
         row, entered = self.instance, self.cleaned_data.get("new_credentials") or ""
         written = row.settings if "settings" in self.changed_data else {}
         row.public_hosts = calling.vouched(row.public_hosts, settings=written, secret=entered)
-        self.instance.credentials = self.cleaned_data.get("new_credentials") or self.instance.credentials
+        self.lost = bool(row.credentials) and not entered and calling.led_astray(self.before, row.settings)
+        row.credentials = "" if self.lost else entered or row.credentials
         self.instance.pull_due_at = None
         return super().save(commit=commit)
 
@@ -134,6 +140,11 @@ class SourceAdmin(LoggedAdmin):
     inlines = (MappingInline, PanelInline)
     list_display = ("name", "slug", "kind", "customer", "enabled")
     readonly_fields = ("uuid", "created_at", "pulled_until", "pull_failure")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Say where credentials went."""
+        super().save_model(request, obj, form, change)
+        tell_lost(self, request, obj, form)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Tickets that waited for an owner go to the customers that the source and its mappings name now."""

@@ -4,14 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError
 
-from triage.admin.logged import LoggedAdmin
+from triage.admin.logged import LoggedAdmin, tell_lost
 from triage.admin.secret import SecretForm
 from triage.feeds import KINDS
 from triage.feeds.base import Kind, Reached, first_of
-from triage.itsm import credentials
+from triage.itsm import calling, credentials
 from triage.models import ArticleFeed, Customer, Source
 
 
@@ -19,6 +20,7 @@ class FeedForm(SecretForm):
     """A feed; its credentials are write-only."""
 
     secret_column = "credentials"  # noqa: S105 - a column's name
+    lost = False
     kind = forms.ChoiceField(choices=[(name, kind.words) for name, kind in KINDS.items()])
 
     class Meta:
@@ -30,6 +32,7 @@ class FeedForm(SecretForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.before = dict(self.instance.settings or {})
         examples = "; ".join(f"{name}: {dict(kind.example)}" for name, kind in KINDS.items())
         self.fields["settings"].help_text = _("As JSON, for example %(examples)s") % {
             "examples": examples.replace("'", '"').replace("True", "true")
@@ -74,6 +77,9 @@ class FeedForm(SecretForm):
     def save(self, commit: bool = True) -> Any:
         """What was mended is tried at once, and everything is listed: other settings may mean other articles."""
         row = self.instance
+        entered = self.cleaned_data.get("new_secret")
+        self.lost = bool(row.credentials) and not entered and calling.led_astray(self.before, row.settings)
+        row.credentials = "" if self.lost else row.credentials
         row.due_at, row.full_at, row.pass_id, row.cursor = None, None, None, ""
         return super().save(commit=commit)
 
@@ -85,3 +91,8 @@ class ArticleFeedAdmin(LoggedAdmin):
     form = FeedForm
     list_display = ("name", "slug", "kind", "customer", "enabled", "done_at", "failure")
     readonly_fields = ("created_at", "done_at", "full_at", "failure", "held_back")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Say where credentials went."""
+        super().save_model(request, obj, form, change)
+        tell_lost(self, request, obj, form)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from triage import lifecycle
 
@@ -49,3 +50,18 @@ class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serv
                 actor=f"person:{request.user.pk}",
                 reason="; ".join(said)[:500],
             )
+
+
+def tell_lost(page: "admin.ModelAdmin[Any]", request: HttpRequest, row: Any, form: Any) -> None:
+    """Where a new address took the stored credentials out of use, the person hears of it and the log too."""
+    if not form.lost:
+        return
+    lifecycle.record(
+        row=row,
+        event="credentials removed",
+        at=timezone.now(),
+        actor=f"person:{request.user.pk}",
+        reason="the address names another host",
+    )
+    said = _("The address names another host, so the stored credentials were removed. Enter them for this host.")
+    page.message_user(request, said, messages.WARNING)

@@ -81,6 +81,7 @@ def source(building: Building, said: document.Connection, path: Path) -> None:
     if said.customer is not None or said.mappings:
         values["customer"] = _owner(building, said.customer, (*path, "customer")) if said.customer else None
     values |= _credentials(building, said, found, path) | signing(building, said, found, path)
+    _check_host(building, said, found, values, path)
     if found is not None and found.public_hosts:
         written, secret = values.get("settings") or {}, values.get("credentials", "")
         values["public_hosts"] = calling.vouched(found.public_hosts, settings=written, secret=secret)
@@ -92,6 +93,26 @@ def source(building: Building, said: document.Connection, path: Path) -> None:
     )
     _make_secret(building, said, row, found)
     _mappings(building, said, row, path)
+
+
+def _check_host(
+    building: Building, said: document.Connection, found: Source | None, values: dict[str, Any], path: Path
+) -> None:
+    """Stored credentials go to no host that they were not entered for: the file gives them again, or they go."""
+    moved = found is not None and calling.led_astray(found.settings, values.get("settings") or {})
+    if found is None or not found.credentials or not moved or said.credentials not in (None, KEPT):
+        return
+    if said.credentials == KEPT:
+        building.wrong(
+            (*path, "credentials"),
+            f"the address of {said.slug} names another host, which the stored credentials were not entered for: "
+            f"give them again, {references.WAYS}",
+        )
+        return
+    values["credentials"] = ""
+    building.plan.notes.append(
+        f"{said.slug}: the address names another host, so the stored credentials are removed; give them in the file"
+    )
 
 
 def _mappings(building: Building, said: document.Connection, row: Source, path: Path) -> None:

@@ -146,8 +146,11 @@ def set_credentials(source: Source, *, told: Mapping[str, str], person: Person, 
         lifecycle.record(row=source, event="credentials replaced", at=at, actor=_by(person), after=kind[:40])
 
 
-def set_settings(source: Source, *, told: Mapping[str, str], person: Person, at: datetime) -> None:
-    """Set those of the kind's settings that are told; an empty one is removed, others stay. Raises ConnectRefused."""
+def set_settings(source: Source, *, told: Mapping[str, str], person: Person, at: datetime) -> bool:
+    """Set those of the kind's settings that are told; an empty one is removed, others stay. Raises ConnectRefused.
+
+    Whether the stored credentials were removed: they go to no host that they were not entered for.
+    """
     check_can_keep_source(person, source.customer)
     read: dict[str, Any] = {}
     for setting in vendor_of(source.kind).settings:
@@ -164,11 +167,18 @@ def set_settings(source: Source, *, told: Mapping[str, str], person: Person, at:
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         source.settings = after
         if not changed:
-            return
+            return False
+        lost = bool(row.credentials) and calling.led_astray(before, after)
+        source.credentials = secret = "" if lost else row.credentials
         entered = [str(after[name]) for name in changed if name.endswith("_url") and name in after]
-        source.public_hosts = _public_hosts(row, after, row.credentials, entered=entered, person=person)
-        Source.objects.filter(pk=source.pk).update(settings=after, public_hosts=source.public_hosts, pull_due_at=None)
+        source.public_hosts = _public_hosts(row, after, secret, entered=entered, person=person)
+        columns = {"settings": after, "public_hosts": source.public_hosts} | ({"credentials": ""} if lost else {})
+        Source.objects.filter(pk=source.pk).update(**columns, pull_due_at=None)
         lifecycle.record(row=source, event="settings changed", at=at, actor=_by(person), reason=", ".join(changed))
+        if lost:
+            why = "the address names another host"
+            lifecycle.record(row=source, event="credentials removed", at=at, actor=_by(person), reason=why)
+    return lost
 
 
 def _public_hosts(

@@ -58,6 +58,30 @@ def urls_of(settings: Mapping[str, object]) -> list[str]:
     return [str(value) for name, value in settings.items() if name.endswith("_url")]
 
 
+def led_astray(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+    """Whether credentials that were entered for these settings would go to a host that they were not entered for.
+
+    A host is scheme, name and port. `article_url` only names articles; nothing is sent there.
+    """
+    return bool(_origins(after) - _origins(before))
+
+
+def _origins(settings: Mapping[str, object]) -> set[tuple[str, str, int | str | None]]:
+    return {
+        _origin(str(value))
+        for name, value in settings.items()
+        if name.endswith("_url") and name != "article_url" and value
+    }
+
+
+def _origin(url: str) -> tuple[str, str, int | str | None]:
+    try:
+        told = urlsplit(url.strip())
+        return told.scheme, told.hostname or "", told.port or {"https": 443, "http": 80}.get(told.scheme)
+    except ValueError:
+        return "", "", url  # no address: it is the same as nothing but itself
+
+
 def token_urls(secret: str) -> list[str]:
     """The address in stored credentials, where they are an OAuth client's."""
     try:

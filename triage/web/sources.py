@@ -81,8 +81,13 @@ def access(request: DeskRequest, slug: str) -> HttpResponse:
     given, at = request.POST, now()
     try:
         told = {one.name: given[one.name] for one in vendor_of(row.kind).settings if one.name in given}
-        making.set_settings(row, told=told, person=request.user, at=at)
+        lost = making.set_settings(row, told=told, person=request.user, at=at)
         kind = given.get("credentials", "keep")
+        if lost and kind == "keep":
+            messages.warning(
+                request,
+                _("The address names another host, so the stored credentials were removed. Enter them for this host."),
+            )
         if kind != "keep":
             fields = {name: given.get(f"{kind}-{name}", "") for name in CREDENTIALS.get(kind, ())}
             making.set_credentials(row, told={"kind": kind, **fields}, person=request.user, at=at)

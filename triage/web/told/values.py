@@ -160,6 +160,7 @@ WORDS = (
     _("secret added"),
     _("secret retired"),
     _("credentials replaced"),
+    _("credentials removed"),
     _("assurance changed"),
     _("mapping removed"),
     _("sync ordered"),
