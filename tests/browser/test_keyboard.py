@@ -56,7 +56,7 @@ def test_the_first_administrator_signs_in_by_link_and_sets_a_password(desk: Any,
     desk.keyboard.press("Enter")
     desk.wait_for_selector("text=Your password is set")
     desk.get_by_role("button", name="Menu of Bea Meyer").click()
-    desk.get_by_role("button", name="Sign out").click()
+    desk.get_by_role("button", name="Sign out", exact=True).click()
     sign_in(desk, "bea")
 
 
