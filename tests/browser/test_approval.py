@@ -62,7 +62,9 @@ def test_a_run_is_approved_and_watched_to_its_end(desk: Any, scene: Scene, tmp_p
     desk.wait_for_selector(".pill.succeeded")
     assert desk.locator(".phases .ok").count() == 3
     with closing(SqliteDirectory(path)) as directory:
-        assert not directory.account("grace.hopper").locked
+        account = directory.account("grace.hopper")
+        assert account is not None
+        assert not account.locked
 
 
 def _until(there: Any) -> None:
