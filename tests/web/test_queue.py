@@ -186,6 +186,9 @@ def test_pages_read_no_column_that_they_do_not_show_and_roles_once(scene: Scene)
                 assert f'"{column}",' not in listed[0].replace('"body", 1', ""), column
         else:
             looks = [sql for sql in read if "'revealed'" in sql]
+            alike = [sql for sql in read if '"storm_key" = ' in sql]
+            assert alike
+            assert not any('"body"' in sql for sql in alike)
             assert looks  # the ticket is drawn
             assert not any(" OR " in sql for sql in looks)  # or all of the log would be read
 

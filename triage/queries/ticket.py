@@ -6,7 +6,7 @@ from datetime import datetime
 from triage.models import Approval, Decision, Draw, Person, Prediction, Review, Run, Ticket, Writeback
 from triage.queries import blind, log
 from triage.queries.candidates import Candidate, NoneFits, listed
-from triage.queries.queue import language_of
+from triage.queries.queue import HEAVY, language_of
 
 SIMILAR = 5
 
@@ -117,7 +117,7 @@ def _similar(ticket: Ticket) -> tuple[list[Similar], int]:
         return [], 0
     equal = Ticket.objects.filter(customer=ticket.customer_id, storm_key=ticket.storm_key).exclude(pk=ticket.pk)
     waiting = equal.filter(status=Ticket.Status.NEEDS_REVIEW).count()
-    rows = list(equal.filter(pk__lt=ticket.pk).order_by("-pk")[:SIMILAR])
+    rows = list(equal.filter(pk__lt=ticket.pk).defer(*HEAVY).order_by("-pk")[:SIMILAR])
     reviews = {
         review.ticket_id: review
         for review in Review.objects.filter(ticket__in=rows, undone_at__isnull=True).order_by("pk")
