@@ -1,5 +1,6 @@
 """`triage demo`: from an empty folder to a working product with a stream of signed webhooks, and the truth about it."""
 
+import json
 import os
 import threading
 import time
@@ -96,6 +97,7 @@ def _play(
         world = worlds.from_file(file=data, home=home, peer=address, secret=peer.secret, count=count)
     else:
         world = worlds.samples(home=home, peer=address, secret=peer.secret, seed=seed, count=count)
+        _keep_past(world)
     clock.done(f"{len(world.training)} past tickets to learn from, {len(world.history)} to certify with")
     notes = _learn(world, clock=clock)
     keeper = installation.supervisor(port=port, parts=own)
@@ -113,6 +115,21 @@ def _play(
     finally:
         keeper.stop()
     return result
+
+
+def _keep_past(world: "World") -> None:
+    """The past tickets are the customer's labels as well, so that its steward can train the next model."""
+    from django.utils import timezone
+
+    from triage import history
+
+    past = list(world.training)
+    past += [(document, history.NONE) for document in world.out_of_scope]
+    lines = [
+        json.dumps({"subject": document.subject, "body": document.body, "article": label}) for document, label in past
+    ]
+    raw = "\n".join(lines).encode()
+    history.bring_in(customer=world.customer, raw=raw, actor="system:demo", at=timezone.now())
 
 
 def _learn(world: "World", *, clock: _Clock) -> dict[str, Any]:
