@@ -237,6 +237,8 @@ def _administration(desk: Desk) -> Iterator[Page]:
     snow = "/sources/nordwind-snow"
     yield Page("audit", "audit", "/audit/")
     yield Page("audit-empty", "audit", "/audit/?text=nothing-like-this")
+    yield Page("start", "start", "/start/?customer=nordwind")
+    yield Page("start-live", "start-live", "/start/live/?customer=nordwind", part=True)
     yield Page("sources", "sources", "/sources/")
     yield Page("source-new", "source-new", "/sources/new/")
     yield Page("source", "source", f"{snow}/")
