@@ -1,16 +1,20 @@
 """The panel inside the ITSM: who may open it for which ticket, and for how long. No cookie reaches an iframe.
 
-The ITSM's server asks for a *launch*: a signed pass for one ticket and agent, good for two minutes. The panel trades it
-for a *seat*, good for ten minutes and renewed while the panel is open. Both are bound to source, ticket and person;
-what the person may do is looked up at each request, as on the desk.
+The ITSM's server asks for a *launch*: a signed pass for one ticket and agent, good for two minutes and one use. The
+panel trades it for a *seat*, good for ten minutes and renewed while the panel is open. Both are bound to source, ticket
+and person; what the person may do is looked up at each request, as on the desk.
 """
 
+import hashlib
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -18,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from triage import keys, lifecycle
 from triage.environment import environment
-from triage.models import Membership, Panel, Person, Ticket, Token
+from triage.models import Membership, Panel, Person, Ticket, Token, UsedLaunch
 from triage.permissions import can_vouch, check_can_vouch
 
 Kind = Literal["launch", "seat"]
@@ -91,7 +95,10 @@ def launch(*, token: Token, slug: str, ref: str, agent: str, at: datetime) -> La
 
 
 def seated(secret: str, *, kind: Kind, slug: str, ref: str, at: datetime) -> Seat:
-    """Whom this pass of this kind seats at this source's panel of this ticket; raises PanelRefused for every other."""
+    """Whom this pass of this kind seats at this source's panel of this ticket; raises PanelRefused for every other.
+
+    A launch is used up by this, whatever becomes of the answer.
+    """
     told = _read(secret, kind=kind, at=at)
     ref = ref.replace("\x00", "")  # no id of a ticket has one, and PostgreSQL refuses the question
     panel = live(slug)
@@ -106,8 +113,24 @@ def seated(secret: str, *, kind: Kind, slug: str, ref: str, at: datetime) -> Sea
         raise PanelRefused(_("This pass is for another ticket, or the ticket is no longer yours to see."))
     if not _is_vouched_for(told.get("k", 0), ticket, at=at):
         raise PanelRefused(_("The token by which the ITSM opens panels is no longer in force."))
+    if kind == "launch":
+        _use(told, at=at)
     begun = datetime.fromtimestamp(told["b"], UTC)
     return Seat(panel=panel, ticket=ticket, person=person, begun=begun, token=told["k"])
+
+
+def _use(told: Mapping[str, Any], *, at: datetime) -> None:
+    """Claim the launch, or refuse it: of two who bring the same one, the database lets one in."""
+    number = str(told.get("n") or "")
+    UsedLaunch.objects.filter(expires_at__lt=at - LIVES["launch"]).delete()
+    row = UsedLaunch(
+        digest=hashlib.sha256(number.encode()).hexdigest(), expires_at=datetime.fromtimestamp(told["e"], UTC)
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        raise PanelRefused(_("This pass was used already. Open the panel again in the ITSM.")) from None
 
 
 def pass_for(seat: Seat, *, at: datetime) -> str:
@@ -125,12 +148,13 @@ def _signed(kind: Kind, seat: Seat, *, at: datetime) -> str:
         "b": int(seat.begun.timestamp()),
         "e": int(min(at + LIVES[kind], seat.begun + LONGEST).timestamp()),
     }
-    return _signer(kind).sign_object(told)
+    number = {"n": secrets.token_urlsafe(16)} if kind == "launch" else {}
+    return _signer(kind).sign_object({**told, **number})
 
 
-def _read(secret: str, *, kind: Kind, at: datetime) -> dict[str, int]:
+def _read(secret: str, *, kind: Kind, at: datetime) -> dict[str, Any]:
     try:
-        told: dict[str, int] = _signer(kind).unsign_object(secret[:LONGEST_PASS])
+        told: dict[str, Any] = _signer(kind).unsign_object(secret[:LONGEST_PASS])
     except signing.BadSignature:
         raise PanelRefused(_("This pass is not one of ours. Open the panel again in the ITSM.")) from None
     if told["e"] <= at.timestamp():

@@ -228,6 +228,25 @@ def test_a_flood_of_refused_messages_keeps_few(admin: Client, monkeypatch: pytes
     assert Refusal.objects.count() == 1
 
 
+def test_a_strangers_flood_pushes_no_hint_out_that_a_holder_of_the_secret_caused(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "KEPT", 3)
+    source = made(admin)
+    for _ in range(10):
+        Client().post(f"/webhooks/{source.slug}/", b"{}", content_type="application/json")
+    assert send(source, minutes=40).status_code == 401
+    refusals.forget()
+    for _ in range(10):
+        Client().post(f"/webhooks/{source.slug}/", b"{}", content_type="application/json")
+        send(source, secret=factories.SECRET)
+    assert Refusal.objects.filter(proved=False).count() == 3
+    assert "the time is 40 minutes old" in Refusal.objects.get(proved=True).hint
+    for _ in range(10):
+        send(source, minutes=40)
+    assert Refusal.objects.filter(proved=True).count() == 3, "theirs have an end, too"
+
+
 def test_a_secret_is_changed_without_losing_a_message(admin: Client) -> None:
     source = made(admin)
     old = source.signing_secrets()[0]

@@ -33,6 +33,7 @@ from triage.models import (
     Run,
     Ticket,
     Token,
+    UsedLaunch,
     Writeback,
 )
 from triage.models.panel import check_origins
@@ -289,6 +290,25 @@ def test_passes_end_and_are_renewed_for_a_shift_at_most(scene: Scene, opened: Pa
     last = panel.pass_for(seat, at=at + timedelta(hours=7.95))
     with pytest.raises(panel.PanelRefused, match="expired"):
         panel.seated(last, kind="seat", **given, at=at + timedelta(hours=8.01))
+
+
+def test_a_launch_opens_one_panel_and_no_second(scene: Scene, opened: Panel) -> None:
+    ticket = scene.tickets[0]
+    sitting = Sitting(ticket)
+    assert sitting.get("state").status_code == 200
+    first = launch(ticket).token
+    path = f"/panel/{ticket.source.slug}/{ticket.external_id}/enter/"
+    headers = {"Authorization": f"Bearer {first}"}
+    assert Client().post("/panel/nordwind-snow/another/enter/", headers=headers).status_code == 401
+    assert Client().post(path, headers=headers).status_code == 200, "a refusal elsewhere does not use it up"
+    again = Client().post(path, headers=headers)
+    assert again.status_code == 401
+    assert "used already" in again.content.decode()
+    assert "X-Panel-Pass" not in again.headers
+    assert UsedLaunch.objects.count() == 2
+    UsedLaunch.objects.update(expires_at=timezone.now() - timedelta(minutes=5))
+    Sitting(ticket)
+    assert UsedLaunch.objects.count() == 1, "what has ended is not kept"
 
 
 def test_no_changed_expired_or_foreign_pass_opens_anything(scene: Scene, opened: Panel) -> None:

@@ -9,7 +9,8 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
@@ -26,16 +27,19 @@ A_MINUTE = 6.0
 MOST_HEADERS = 30
 HIDDEN = "…"
 TOLERANCE = 300
+UNSIGNED = 401
 _lock = threading.Lock()
-_levels: dict[int, tuple[float, float]] = {}
+_levels: dict[tuple[int, bool], tuple[float, float]] = {}
 
 
 def keep(source: Source, *, status: int, reason: str, headers: Mapping[str, str], body: bytes, at: datetime) -> bool:
     """Keep a refused message; whether it was kept. In a flood few are: six a minute, process and source.
 
+    Messages of who holds the secret have as many of their own, which no stranger can use up or push out.
     A database that does not answer is no error here: the sender gets the answer all the same.
     """
-    if not _allowed(source.pk):
+    proved = status == UNSIGNED and bool(_proved(source, headers=headers, body=body, at=at))
+    if not _allowed((source.pk, proved)):
         return False
     try:
         Refusal.objects.create(
@@ -43,16 +47,17 @@ def keep(source: Source, *, status: int, reason: str, headers: Mapping[str, str]
             at=at,
             status=status,
             reason=reason[:500],
-            hint=hint(source, headers=headers, body=body, at=at)[:500] if status == 401 else "",
+            hint=hint(source, headers=headers, body=body, at=at)[:500] if status == UNSIGNED else "",
+            proved=proved,
             headers=_shown(headers),
             size=min(max(len(body), _told(headers)), 2**31 - 1),
             body=body[:BODY_BYTES],
         )
-        rows = Refusal.objects.filter(source=source)
+        rows = Refusal.objects.filter(source=source, proved=proved)
         last = rows.order_by("-pk").values_list("pk", flat=True)[KEPT : KEPT + 1].first()
         if last is not None:
             rows.filter(pk__lte=last).delete()
-        rows.filter(at__lt=at - KEPT_FOR).delete()
+        Refusal.objects.filter(source=source, at__lt=at - KEPT_FOR).delete()
     except DatabaseError:
         log.exception("a refused message was not kept")
         return False
@@ -65,12 +70,12 @@ def forget() -> None:
         _levels.clear()
 
 
-def _allowed(source: int) -> bool:
+def _allowed(whose: tuple[int, bool]) -> bool:
     now = time.monotonic()
     with _lock:
-        level, then = _levels.get(source, (A_MINUTE, now))
+        level, then = _levels.get(whose, (A_MINUTE, now))
         level = min(A_MINUTE, level + (now - then) * A_MINUTE / 60.0)
-        _levels[source] = (level - 1.0 if level >= 1.0 else level, now)
+        _levels[whose] = (level - 1.0 if level >= 1.0 else level, now)
     return level >= 1.0
 
 
@@ -95,26 +100,53 @@ def hint(source: Source, *, headers: Mapping[str, str], body: bytes, at: datetim
 
     English and stored, like every reason of a row; pages show it as it is.
     """
-    connector = SOURCES.get(source.kind)
-    known = source.signing_secrets()
-    if not known:
+    if not source.signing_secrets():
         return "No secret is set for this source: make one on its page, and enter it at the sender."
-    if connector is None or getattr(connector, "verify", None) is not standard.verify:
+    told = _signed(source, headers)
+    if told is None:
         return ""
+    if proved := _proved(source, headers=headers, body=body, at=at):
+        return proved
+    age = int(at.timestamp()) - told.stamp
+    late = f" Its time is {_span(age)}, too." if abs(age) > TOLERANCE else ""
+    return f"Signed with another secret, or the bytes were changed on their way (by a proxy, or by formatting).{late}"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a message says of its signature. `stamp`: Unix seconds."""
+
+    key: str
+    stamp: int
+    given: frozenset[str]
+
+
+def _signed(source: Source, headers: Mapping[str, str]) -> _Told | None:
+    """None where it bears no signature that is told apart here."""
+    if getattr(SOURCES.get(source.kind), "verify", None) is not standard.verify:
+        return None
     key, stamp, signed = (headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
-    given = {part.partition(",")[2] for part in signed.split(" ") if part.startswith("v1,")}
+    given = frozenset(part.partition(",")[2] for part in signed.split(" ") if part.startswith("v1,"))
     if not (key and given and stamp.isascii() and stamp.isdigit() and len(stamp) < 12):
+        return None
+    return _Told(key, int(stamp), given)
+
+
+def _proved(source: Source, *, headers: Mapping[str, str], body: bytes, at: datetime) -> str:
+    """What went wrong where nobody but a holder of the secret can have sent it; empty where anybody can."""
+    told = _signed(source, headers)
+    if told is None:
         return ""
-    content = f"{key}.{stamp}.".encode() + body
-    age = int(at.timestamp()) - int(stamp)
+    known, given = source.signing_secrets(), told.given
+    content = f"{told.key}.{headers['webhook-timestamp']}.".encode() + body
+    age = int(at.timestamp()) - told.stamp
     if any(_matches(_key(secret), content, given) for secret in known):
         return f"The secret is right, but the time is {_span(age)}: set the sender's clock, or send at once."
     if any(_matches(form, content, given) for secret in known for form in (secret.encode(), secret[6:].encode())):
         return "Signed with the text of the secret: the key is what stands after whsec_, decoded from base64."
     if any(_matches(_key(secret), body, given) for secret in known):
         return "Only the body was signed: sign the id, the time and the body, with full stops between them."
-    late = f" Its time is {_span(age)}, too." if abs(age) > TOLERANCE else ""
-    return f"Signed with another secret, or the bytes were changed on their way (by a proxy, or by formatting).{late}"
+    return ""
 
 
 def _key(secret: str) -> bytes:
@@ -124,7 +156,7 @@ def _key(secret: str) -> bytes:
         return b""
 
 
-def _matches(key: bytes, content: bytes, given: set[str]) -> bool:
+def _matches(key: bytes, content: bytes, given: Collection[str]) -> bool:
     made = base64.b64encode(hmac.digest(key, content, "sha256")).decode()
     return bool(key) and any(hmac.compare_digest(made.encode(), one.encode("utf-8", "replace")) for one in given)
 

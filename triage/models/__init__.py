@@ -15,7 +15,7 @@ from triage.models.identity import Identity, RecoveryCode, SecondFactor
 from triage.models.job import Job, WorkerBeat
 from triage.models.link import OneTimeLink
 from triage.models.outbound import EventEndpoint, MailChoice, Notification, Posting, RunbookOwner, Writeback
-from triage.models.panel import Panel
+from triage.models.panel import Panel, UsedLaunch
 from triage.models.person import Person, Token
 from triage.models.refusal import Refusal
 from triage.models.release import Release
@@ -87,6 +87,7 @@ __all__ = [
     "Ticket",
     "Token",
     "Tuning",
+    "UsedLaunch",
     "Window",
     "WorkerBeat",
     "Writeback",

@@ -44,3 +44,13 @@ class Panel(models.Model):
 
     def __str__(self) -> str:
         return f"panel of {self.source_id}"
+
+
+class UsedLaunch(models.Model):
+    """A launch that opened a panel and opens none again; kept until it would have ended by itself."""
+
+    digest = models.CharField("SHA-256 of the launch's own number", max_length=64, unique=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest[:8]

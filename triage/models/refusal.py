@@ -13,6 +13,7 @@ class Refusal(models.Model):
     status = models.PositiveSmallIntegerField("what was answered")
     reason = models.CharField("as it was answered", max_length=500)
     hint = models.CharField("what an administrator may know besides", max_length=500, blank=True)
+    proved = models.BooleanField("whoever sent it holds the secret", default=False)
     headers = models.JSONField("names and values; values that could open something are left out", default=dict)
     size = models.PositiveIntegerField("bytes")
     body = models.BinaryField("the first bytes", default=bytes)
