@@ -190,11 +190,12 @@ def main() -> int:
             fill(given.tickets, given.waiting or given.tickets // 10)
             counting = control_room.fill()
             filled = time.perf_counter() - began
-            figures = {
-                name: measure(address(), times=given.times, explain=given.explain)
-                for name, address in PAGES
-                if given.only in name
-            }
+            print(f"filled in {filled:.0f} s", file=sys.stderr)
+            figures = {}
+            for name, address in PAGES:
+                if given.only in name:
+                    figures[name] = measure(address(), times=given.times, explain=given.explain)
+                    print(name, figures[name], file=sys.stderr)
         finally:
             connections.close_all()
     told = json.dumps(
