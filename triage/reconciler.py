@@ -20,7 +20,9 @@ Bell: TypeAlias = tuple[str, tuple[int, ...]]
 BEAT_SECONDS = 20.0
 AGAIN_SECONDS = 15.0
 """These bells are not rung again sooner: while one waits for a worker, the broker must not fill with its likes."""
-SLOW = frozenset({"execute_run", "learn", "look_elsewhere", "pull_sources", "sync_articles", "tell_people", "write_back"})
+SLOW = frozenset(
+    {"execute_run", "learn", "look_elsewhere", "pull_sources", "sync_articles", "tell_people", "write_back"}
+)
 
 
 def run() -> None:

@@ -31,9 +31,7 @@ class Comparison(models.Model):
     since = models.DateTimeField()
     tickets = models.PositiveIntegerField("looked at")
     differing = models.PositiveIntegerField("of these, whose first article differs")
-    found = models.JSONField(
-        'most frequent first: [{"old", "new": labels, "count", "tickets": uuids}]', default=list
-    )
+    found = models.JSONField('most frequent first: [{"old", "new": labels, "count", "tickets": uuids}]', default=list)
 
     objects = CustomerQuerySet.as_manager()
 
