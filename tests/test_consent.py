@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from runbooks.registry import RUNBOOKS
 from runbooks.targets.directory import Account, Group, SqliteDirectory, create
 from tests import factories
-from triage import approvals, automation, consent, execution
+from triage import approvals, automation, consent, execution, openid, people
+from triage.environment import environment
 from triage.models import Approval, Customer, Mode, Person, Run, Target, Ticket
 from triage.review.ordering import order
 
@@ -71,6 +73,51 @@ def test_only_an_owners_yes_counts_and_theirs_is_enough(customer: Customer) -> N
 def test_nobody_is_an_owner_by_a_display_name(customer: Customer) -> None:
     with pytest.raises(approvals.ApprovalRefused, match="its owner's yes"):
         grant(asked(customer), factories.person(first_name="o.wner", email="somebody@example.com"))
+
+
+def test_a_name_or_address_that_nobody_verified_is_no_owners_proof(customer: Customer) -> None:
+    at = timezone.now()
+    chief, root = factories.member(customer, "admin"), factories.person(is_superuser=True)
+    forged, _new = people.add(
+        by=chief,
+        username="second.owner",
+        mail="o.wner@example.org",
+        name="",
+        customer=customer,
+        roles=["approver"],
+        at=at,
+    )
+    assert consent.proofs(forged) == set()
+    with pytest.raises(approvals.ApprovalRefused, match=r"its owner's yes .* that nobody has verified"):
+        grant(asked(customer), forged)
+    people.confirm_address(forged, by=root, at=at)
+    assert consent.proofs(forged) == {"o.wner@example.org"}, "the name is still one that a customer chose"
+    assert grant(asked(customer), forged) is not None
+    with pytest.raises(PermissionDenied):
+        people.confirm_address(forged, by=chief, at=at)
+    people.rename(forged, values={"email": "second.owner@example.org"}, by=chief, at=at)
+    assert consent.proofs(forged) == set(), "another address is to be confirmed again"
+    ours, _new = people.add(by=root, username="o.wner", mail="", name="", customer=customer, roles=["agent"], at=at)
+    assert consent.proofs(ours) == {"o.wner"}
+
+
+def test_what_an_openid_account_calls_itself_is_no_proof_and_its_verified_address_is(
+    customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAGE_OIDC_CREATE", "true")
+    environment.cache_clear()
+    at = timezone.now()
+    stranger = openid.arrive(openid.Claims(issuer="https://id", subject="1", name="o.wner"), at=at)
+    assert (stranger.get_username(), consent.proofs(stranger)) == ("o.wner", set())
+    known = openid.Claims(issuer="https://id", subject="2", name="second.owner", mail="o.ther@example.org")
+    assert consent.proofs(openid.arrive(known, at=at)) == {"o.ther@example.org"}
+    chief = factories.member(customer, "admin")
+    made, _new = people.add(
+        by=chief, username="x", mail="x@example.org", name="", customer=customer, roles=["agent"], at=at
+    )
+    linked = openid.arrive(openid.Claims(issuer="https://id", subject="3", mail="x@example.org"), at=at)
+    assert linked.pk == made.pk
+    assert consent.proofs(linked) == {"x@example.org"}
 
 
 def test_a_group_that_is_open_needs_nobody_in_particular(customer: Customer) -> None:

@@ -8,8 +8,17 @@ from runbooks import ownership
 from runbooks.base import Runbook
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
-from triage.models import Approval, Person, Review, Run, Target
+from triage.models import Approval, AuditEvent, Person, Review, Run, Target
 from triage.targets import directory
+
+TOUCHED = ("added", "changed", "sign-in link made")
+"""Events after which somebody else than its owner may hold an account."""
+
+PROVED = ("OpenID account linked", "address confirmed")
+UNPROVED = (
+    "An account here bears an owner's name or mail address that nobody has verified; one of the provider's "
+    "administrators can confirm the address on the person's page."
+)
 
 
 def lacking(runbook: Runbook, values: dict[str, str], *, target: Target | None, people: Iterable[Person]) -> str:
@@ -34,8 +43,41 @@ def unsaid(runbook: Runbook, values: dict[str, str], *, people: Iterable[Person]
     groups = ownership.owned(runbook, values, client)
     if not groups or client is None:
         return ""
-    names = {name.strip() for person in people for name in (person.email, person.get_username())}
-    return ownership.unsaid(groups, names - {""}, client)
+    asked = list(people)
+    lacking = ownership.unsaid(groups, {name for person in asked for name in proofs(person)}, client)
+    told = {name for person in asked for name in _told(person)} if lacking else set()
+    if not lacking or not told or ownership.unsaid(groups, told, client) == lacking:
+        return lacking
+    return f"{lacking} {UNPROVED}"
+
+
+def proofs(person: Person) -> set[str]:
+    """The mail address and the user name, as far as either proves at a directory who the person is.
+
+    The address: where nobody but the provider's administrators entered it, or an OpenID provider has verified it or
+    one of them has confirmed it since. The user name: where the provider's administrators made the account here, and
+    nobody else ever held it.
+    """
+    events = list(
+        AuditEvent.objects.filter(subject="person", subject_id=person.pk, event__in=[*TOUCHED, *PROVED])
+        .order_by("pk")
+        .values_list("event", "actor", "reason")
+    )
+    provider = {f"person:{pk}" for pk in Person.objects.filter(is_superuser=True).values_list("pk", flat=True)}
+    good = whole = True
+    for event, actor, reason in events:
+        if event in PROVED:
+            good = True
+        elif actor.startswith("person:") and actor not in provider and (event != "changed" or "email" in reason):
+            good = whole = False
+        elif event == "added" and actor == "system:openid":
+            whole = False  # the name is what the account at the OpenID provider said of itself
+    told = ([person.email] if good else []) + ([person.get_username()] if whole else [])
+    return {name.strip() for name in told} - {""}
+
+
+def _told(person: Person) -> set[str]:
+    return {name.strip() for name in (person.email, person.get_username())} - {""}
 
 
 def said_yes(approval: Approval) -> list[Person]:

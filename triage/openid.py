@@ -17,13 +17,12 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from triage import lifecycle
+from triage.consent import TOUCHED
 from triage.environment import environment, roles_by_group
 from triage.models import AuditEvent, Customer, Identity, Membership, Person, Role, Token
 
 log = logging.getLogger(__name__)
 ACTOR = "system:openid"
-TOUCHED = ("added", "changed", "sign-in link made")
-"""Events after which somebody else than its owner may hold an account."""
 
 
 class Stranger(Exception):

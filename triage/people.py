@@ -123,6 +123,16 @@ def rename(person: Person, *, values: Mapping[str, str], by: Person, at: datetim
     return changed
 
 
+def confirm_address(person: Person, *, by: Person, at: datetime) -> None:
+    """Say that the mail address is the person's own: from now on it counts where an owner is asked for a yes."""
+    check_is_provider(by)
+    if person.pk == by.pk:
+        raise PersonRefused(_("You cannot change your own standing; another administrator can do that."))
+    if not person.email:
+        raise PersonRefused(_("This person has no mail address."))
+    _record(person, "address confirmed", by=by, at=at, reason=person.email)
+
+
 def end_sessions(person: Person, *, by: Person, at: datetime) -> None:
     """Sign the person out everywhere, this moment."""
     if person.pk != by.pk:

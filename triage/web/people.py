@@ -129,6 +129,9 @@ def _change(request: DeskRequest, one: Person, what: str) -> str:
     if what == "sessions":
         accounts.end_sessions(one, by=by, at=at)
         return _("They are signed out everywhere.")
+    if what == "address":
+        accounts.confirm_address(one, by=by, at=at)
+        return _("The address counts where an owner is asked for a yes.")
     if what == "about":
         changed = accounts.rename(one, values=request.POST, by=by, at=at)
         return _("Saved.") if changed else _("It stood so already.")

@@ -138,6 +138,7 @@ WORDS = (
     _("switched on"),
     _("switched off"),
     _("all sessions ended"),
+    _("address confirmed"),
     _("reset by an administrator"),
     _("sign-in links taken back"),
     _("sign-in link made"),
