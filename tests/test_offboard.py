@@ -20,7 +20,19 @@ from triage.intake import pages
 from triage.itsm import IncomingTicket, Page
 from triage.lake import forgetting, here, layout
 from triage.lake.store import ObjectStore
-from triage.models import AuditEvent, Customer, Delivery, Job, Person, Run, RunPiece, Source, SourceMapping, Ticket
+from triage.models import (
+    ArticleFeed,
+    AuditEvent,
+    Customer,
+    Delivery,
+    Job,
+    Person,
+    Run,
+    RunPiece,
+    Source,
+    SourceMapping,
+    Ticket,
+)
 from triage.offboarding import belonging, container, exporting, held
 
 pytestmark = pytest.mark.django_db
@@ -237,6 +249,11 @@ def test_a_run_under_way_refuses_and_leaves_automation_off(tmp_path: Path) -> No
     factories.run(ticket, factories.target(customer), status=Run.Status.STARTING)
     other = factories.ticket(customer=customer, source=ticket.source)
     waiting = factories.run(other, factories.target(customer))
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    feeds = [
+        ArticleFeed.objects.create(slug=f"kb-{number}", name="KB", kind="folder", customer=whose, claim_until=until)
+        for number, whose in enumerate((customer, factories.customer()))
+    ]
     ended = triage("offboard", "busy", "--export", tmp_path / "out", "--yes", "busy")
     assert isinstance(ended.exception, offboarding.OffboardRefused)
     assert "unlock_account for INC7 is started" in str(ended.exception)
@@ -244,6 +261,8 @@ def test_a_run_under_way_refuses_and_leaves_automation_off(tmp_path: Path) -> No
     waiting.refresh_from_db()
     assert (customer.automation_enabled, customer.mode, waiting.status) == (False, "observe", Run.Status.VOID)
     assert not (tmp_path / "out").exists()
+    told = ArticleFeed.objects.filter(pk__in=[feed.pk for feed in feeds]).order_by("pk")
+    assert [(feed.enabled, feed.claim_until is None) for feed in told] == [(False, True), (True, False)]
     Run.objects.filter(ticket=ticket).update(status=Run.Status.FAILED)
     ended = triage("offboard", "busy", "--export", tmp_path / "out", "--yes", "busy")  # a folder this time
     assert ended.exit_code == 0, ended.exception

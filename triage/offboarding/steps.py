@@ -12,14 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 from django.utils import timezone
 
 from triage import landing, lifecycle
 from triage.environment import environment
 from triage.lake import forgetting, here, layout
 from triage.lake.columns import COLUMNS
-from triage.models import AuditEvent, Customer, DeliveryKey, Job, Membership, Mode, Person, Run, Source, SourceMapping
+from triage.models import (
+    ArticleFeed,
+    AuditEvent,
+    Customer,
+    DeliveryKey,
+    Job,
+    Membership,
+    Mode,
+    Person,
+    Run,
+    Source,
+    SourceMapping,
+)
 from triage.models.fields import english
 from triage.offboarding import belonging, container, exporting, shared
 from triage.offboarding.held import Held, OffboardRefused
@@ -97,6 +109,8 @@ def _stop(customer: Customer, *, actor: str) -> None:
         Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)  # starts under way end
         Customer.objects.filter(pk=customer.pk).update(automation_enabled=False, mode=Mode.OBSERVE, write_back=False)
         Source.objects.filter(customer=customer).update(enabled=False)
+        mine = ArticleFeed.objects.filter(Q(customer=customer) | Q(source__customer=customer))
+        mine.update(enabled=False, claim_until=None)  # a pass under way has lost its claim, and stores nothing more
         waiting = Run.objects.filter(customer=customer, status__in=[Run.Status.REQUESTED, Run.Status.CLAIMED])
         lifecycle.advance(waiting, to=Run.Status.VOID, at=at, actor=actor, reason="The customer leaves.")
         lifecycle.record(row=customer, event="offboarding begun", at=at, actor=actor)
