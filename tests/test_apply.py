@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from tests import factories
 from triage import applying, installation, intake
 from triage.cli import cli
+from triage.environment import environment
 from triage.itsm import credentials
 from triage.models import (
     AuditEvent,
@@ -275,12 +276,35 @@ def test_credentials_go_to_another_host_only_where_the_file_gives_them_again(
     assert (source.settings == settings) is (stored != "stored")
 
 
+def test_a_file_takes_away_no_last_administrator_and_ends_the_sessions_of_whom_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAGE_SECOND_FACTOR", "admins")
+    environment.cache_clear()
+    Person.objects.filter(is_superuser=True).update(is_superuser=False)
+    only = factories.person(username="root", is_superuser=True)
+    agent, off = factories.person(username="agent"), factories.person(username="leaver")
+    factories.customer(slug="acme")
+    for told in ({"administrator": False}, {"active": False}):
+        file = written(tmp_path, json.dumps({"people": [{"name": "root", **told}]}))
+        ended = triage("apply", file, "--yes")
+        assert "last administrator" in str(ended.exception), told
+        only.refresh_from_db()
+        assert (only.is_superuser, only.is_active) == (True, True)
+    people_told = [{"name": "leaver", "active": False}]
+    customer = {"slug": "acme", "people": {"admin": ["agent"], "steward": ["root"]}}
+    applied(written(tmp_path, json.dumps({"people": people_told, "customers": [customer]})), "--yes")
+    eras = [(one.sessions_era, Person.objects.get(pk=one.pk).sessions_era) for one in (agent, off, only)]
+    assert [after - before for before, after in eras] == [1, 1, 0]
+
+
 def test_what_the_file_lacks_stays_until_prune_takes_it_out_of_use(example: Path, tmp_path: Path) -> None:
     applied(example, "--yes")
     ticket = factories.ticket(customer=Customer.objects.get(slug="globex"))
     less = written(tmp_path, "customers: [{slug: acme, people: {agent: [cleo]}, limits: []}]\nsources: []\npeople: []")
     assert applied(less, "--yes")["changes"] == []
     told = applied(less, "--yes", "--prune")
+    assert any("--prune removes" in note and "limit" in note for note in told["notes"])  # type: ignore[attr-defined]  # JSON
     verbs = {(one["verb"], one["what"], one["name"]) for one in told["changes"]}  # type: ignore[attr-defined]  # JSON
     assert {
         ("switch off", "source", "servicenow"),

@@ -82,11 +82,11 @@ def set_provider(person: Person, *, provider: bool, by: Person, at: datetime) ->
         changed = rows.update(is_superuser=provider, is_staff=provider)
         if changed:
             if not provider:
-                _keep_an_administrator()
+                keep_an_administrator()
             event = "made administrator of the installation" if provider else "no longer administrator"
             _record(person, event, by=by, at=at)
             if provider:
-                _end_unproved(person, at=at)
+                end_unproved(person, at=at)
     return bool(changed)
 
 
@@ -101,7 +101,7 @@ def set_active(person: Person, *, active: bool, by: Person, at: datetime) -> boo
         )
         if changed:
             if not active and Person.objects.filter(pk=person.pk, is_superuser=True).exists():
-                _keep_an_administrator()
+                keep_an_administrator()
             _record(person, "switched on" if active else "switched off", by=by, at=at)
     return bool(changed)
 
@@ -257,10 +257,10 @@ def _give(person: Person, customer: Customer, role: str, *, by: Person, at: date
     if made:
         _record(row, "role given", by=by, at=at, reason=f"{role} to {person}")
         if role == Role.ADMIN:
-            _end_unproved(person, at=at)
+            end_unproved(person, at=at)
 
 
-def _end_unproved(person: Person, *, at: datetime) -> None:
+def end_unproved(person: Person, *, at: datetime) -> None:
     """A session that began without a second factor ends where the new standing demands one."""
     if second_factor.demanded(person) and second_factor.of(person) is None:
         Person.objects.filter(pk=person.pk).update(sessions_era=F("sessions_era") + 1)
@@ -268,7 +268,8 @@ def _end_unproved(person: Person, *, at: datetime) -> None:
         lifecycle.record(row=person, event="all sessions ended", at=at, actor="system:sign-in", reason=reason)
 
 
-def _keep_an_administrator() -> None:
+def keep_an_administrator() -> None:
+    """Raise PersonRefused where the transaction has taken away the last one who can administer the installation."""
     left = Person.objects.select_for_update().filter(is_superuser=True, is_active=True).values_list("pk", flat=True)
     if not list(left):
         raise PersonRefused(_("This is the last administrator of the installation. Make another one first."))

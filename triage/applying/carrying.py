@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
-from triage import intake, lifecycle
+from triage import intake, lifecycle, people
 from triage.applying import connections, customers
 from triage.applying.customers import Building
 from triage.applying.plan import MADE, Change, Plan
 from triage.applying.reading import Read
 from triage.applying.standing_rows import Standing
-from triage.models import Customer, EventEndpoint, Mode, Person, Source
+from triage.models import Customer, EventEndpoint, Membership, Mode, Person, Role, Source
 
 Made = Sequence[tuple[str, str]]
 
@@ -56,6 +57,7 @@ def plan(read: Read, *, prune: bool = False) -> Plan:
     if prune:
         _prune(building, read)
     read.refuse(building.problems)
+    building.plan.warn_of_removals()
     return building.plan
 
 
@@ -78,12 +80,40 @@ def carry_out(
                 "somebody changed the installation meanwhile: nothing was written; look at the plan again"
             )
         made = [secret for change in current.changes for secret in _write(change, file=read.file, actor=actor, at=at)]
+        _settle(current, at=at)
         tell_made(made)
     return Applied(
         plan=current,
         made=made,
         people=[one.row for one in current.changes if one.verb == "create" and isinstance(one.row, Person)],
         mapped=_find_owners(read, at=at),
+    )
+
+
+def _settle(done: Plan, *, at: datetime) -> None:
+    """What goes with a new standing, as where a person gives it on the desk.
+
+    Who was switched off or on has no session left; nor has who became an administrator and lacks the second factor
+    that is demanded. PersonRefused where nobody would be left to administer the installation.
+    """
+    for change in done.changes:
+        row = change.row
+        if isinstance(row, Person) and "is_active" in change.columns:
+            Person.objects.filter(pk=row.pk).update(sessions_era=F("sessions_era") + 1)
+        if isinstance(row, Person) and "is_superuser" in change.columns and row.is_superuser:
+            people.end_unproved(row, at=at)
+        if isinstance(row, Membership) and change.verb == "create" and row.role == Role.ADMIN:
+            people.end_unproved(row.person, at=at)
+    if any(_took_an_administrator(one) for one in done.changes):
+        people.keep_an_administrator()
+
+
+def _took_an_administrator(change: Change) -> bool:
+    row, columns = change.row, change.columns
+    if not isinstance(row, Person):
+        return False
+    return ("is_superuser" in columns and not row.is_superuser) or (
+        "is_active" in columns and not row.is_active and row.is_superuser
     )
 
 

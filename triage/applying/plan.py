@@ -18,6 +18,7 @@ Row = TypeVar("Row", bound=models.Model)
 SIGNS: Mapping[Verb, str] = {"create": "+", "change": "~", "switch off": "o", "remove": "-"}
 MADE = "(made; shown once)"
 LONGEST = 120
+RESTRAINTS = frozenset({"limit", "window", "freeze"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ class Plan:
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unchanged: int = 0
+
+    def warn_of_removals(self) -> None:
+        """Say in one line what holds runs back today and would not any more."""
+        gone = Counter(f"{one.what}s" for one in self.changes if one.verb == "remove" and one.what in RESTRAINTS)
+        if gone:
+            told = ", ".join(f"{number} {what}" for what, number in sorted(gone.items()))
+            self.notes.append(f"WARNING: --prune removes {told}: runs that they hold back today will start")
 
     def want(
         self,
