@@ -106,3 +106,14 @@ def test_credentials_for_an_itsm_are_written_once_and_never_shown() -> None:
     client.post(path, {**moved, "new_credentials": stored})
     source.refresh_from_db()
     assert source.credentials == stored
+
+
+@pytest.mark.parametrize("kind", ["article", "customer"])
+def test_what_the_past_speaks_of_is_not_deleted(kind: str) -> None:
+    row = factories.customer() if kind == "customer" else factories.article()
+    client = client_of(_admin())
+    gone = client.post(reverse(f"admin:triage_{kind}_delete", args=[row.pk]), {"post": "yes"})
+    many = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    client.post(reverse(f"admin:triage_{kind}_changelist"), many)
+    assert gone.status_code == 403
+    assert type(row).objects.filter(pk=row.pk).exists()

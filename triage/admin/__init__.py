@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from triage import bell, intake, targets
 from triage.admin import feeds, restraints, telling
-from triage.admin.logged import LoggedAdmin, tell_lost
+from triage.admin.logged import KeptAdmin, LoggedAdmin, tell_lost
 from triage.admin.secret import SecretForm, WriteOnly
 from triage.itsm import calling, credentials, placing
 from triage.models import Article, Customer, Membership, Panel, Person, Source, SourceMapping, Target
@@ -125,8 +125,8 @@ class PersonAdmin(LoggedAdmin, UserAdmin):  # type: ignore[type-arg]  # as above
 
 
 @admin.register(Customer)
-class CustomerAdmin(LoggedAdmin):
-    """Customers and how far Triage may go for them."""
+class CustomerAdmin(KeptAdmin):
+    """Customers and how far Triage may go for them; one that leaves is offboarded (`triage offboard`)."""
 
     list_display = ("name", "slug", "mode", "automation_enabled")
     readonly_fields = ("uuid", "created_at", "automation_enabled")  # switched on the desk, with a reason
@@ -164,8 +164,8 @@ class TargetAdmin(LoggedAdmin):
 
 
 @admin.register(Article)
-class ArticleAdmin(LoggedAdmin):
-    """Knowledge articles."""
+class ArticleAdmin(KeptAdmin):
+    """Knowledge articles; one that is not to be used any more is retired."""
 
     list_display = ("key", "title", "language", "customer", "runbook", "retired_at")
     list_filter = ("language", "customer")

@@ -52,6 +52,14 @@ class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serv
             )
 
 
+class KeptAdmin(LoggedAdmin):
+    """Rows that the past speaks of: nobody deletes them here, one by one or many at once."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django names them
+        """Nobody."""
+        return False
+
+
 def tell_lost(page: "admin.ModelAdmin[Any]", request: HttpRequest, row: Any, form: Any) -> None:
     """Where a new address took the stored credentials out of use, the person hears of it and the log too."""
     if not form.lost:
