@@ -21,6 +21,7 @@ from tests.web.scene import Scene
 from tests.web.sending import TOLD, send
 from triage import connecting, intake, itsm, pulling, recovery
 from triage.connecting import live, refusals
+from triage.lake.errors import LakeError
 from triage.models import AuditEvent, Delivery, Draw, Refusal, Role, Source, Ticket
 from triage.web import webhooks
 
@@ -144,6 +145,29 @@ def test_what_a_dying_process_left_kept_is_applied_by_recovery(admin: Client) ->
     recovery.sweep(at=timezone.now())
     assert Ticket.objects.get(source=source).external_id == "INC7"
     assert connecting.apply_left(at=timezone.now()) == 0
+
+
+@pytest.mark.parametrize(("silent", "applied"), [(False, 1), (True, 0)])
+def test_recovery_reads_on_past_damaged_packs_and_asks_a_silent_lake_no_further(
+    admin: Client, monkeypatch: pytest.MonkeyPatch, silent: bool, applied: int
+) -> None:
+    source = made(admin)
+    for number in range(5):
+        send(source, key=f"k{number}", external_id=f"INC{number}")
+    first = Delivery.objects.filter(source_id=source.pk).order_by("pk").values_list("pk", flat=True)[:4]
+    Delivery.objects.filter(pk__in=list(first)).update(body=None, lake_key="gone", landed_at=timezone.now())
+    Source.objects.filter(pk=source.pk).update(in_setup=False)
+
+    class Store:
+        def get(self, key: str) -> bytes:
+            if silent:
+                raise LakeError(key)
+            return b"no pack"
+
+    monkeypatch.setattr(live.here, "store", Store)
+    monkeypatch.setattr(live, "AT_ONCE", 2)
+    assert connecting.apply_left(at=timezone.now()) == applied
+    assert Delivery.objects.filter(source_id=source.pk, status=Delivery.Status.STORED).count() == 5 - applied
 
 
 def test_a_message_that_cannot_be_applied_waits_in_quarantine_and_holds_up_no_other(

@@ -92,8 +92,23 @@ def apply_left(*, at: datetime) -> int:
     """Apply what is still only kept at sources that are live: whoever let them go live did not get that far."""
     done = 0
     for source in Source.objects.filter(in_setup=False, pk__in=_kept().values("source_id")).order_by("pk"):
-        done += _apply(source, _stored(source)[:AT_ONCE], at=at, actor="system:intake").done
+        done += _apply_some(source, at=at)
     return done
+
+
+def _apply_some(source: Source, *, at: datetime) -> int:
+    """Apply up to AT_ONCE, past all whose bytes are damaged; a lake that does not answer is asked no further."""
+    rows = list(_stored(source)[:AT_ONCE])
+    while rows:
+        found = _apply(source, rows, at=at, actor="system:intake")
+        if found.done or any(why == _silent() for _row, why in found.still):
+            return found.done
+        rows = list(_stored(source).filter(pk__gt=rows[-1].pk)[:AT_ONCE])
+    return 0
+
+
+def _silent() -> str:
+    return _("Its bytes lie in the lake, which does not answer. Try again later.")
 
 
 def _kept() -> QuerySet[Delivery]:
@@ -164,6 +179,6 @@ def _pack(key: str, wanted: set[str]) -> _Pack:
     try:
         return _Pack({str(one.id): one.raw for one in packed_in(here.store().get(key)) if str(one.id) in wanted})
     except LakeError:
-        return _Pack({}, _("Its bytes lie in the lake, which does not answer. Try again later."))
+        return _Pack({}, _silent())
     except (ValueError, KeyError):
         return _Pack({}, _("The lake's object that holds its bytes is damaged; restore the object."))
