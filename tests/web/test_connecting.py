@@ -164,7 +164,7 @@ def test_recovery_reads_on_past_damaged_packs_and_asks_a_silent_lake_no_further(
                 raise LakeError(key)
             return b"no pack"
 
-    monkeypatch.setattr(live.here, "store", Store)
+    monkeypatch.setattr("triage.lake.here.store", Store)
     monkeypatch.setattr(live, "AT_ONCE", 2)
     assert connecting.apply_left(at=timezone.now()) == applied
     assert Delivery.objects.filter(source_id=source.pk, status=Delivery.Status.STORED).count() == 5 - applied
