@@ -299,6 +299,7 @@ def test_an_administrator_who_maps_an_owner_frees_its_tickets() -> None:
         "mappings-TOTAL_FORMS": "1", "mappings-INITIAL_FORMS": "0", "mappings-MIN_NUM_FORMS": "0",
         "mappings-MAX_NUM_FORMS": "1000", "mappings-0-source": str(source.pk), "mappings-0-part": "company",
         "mappings-0-value": "ACME", "mappings-0-customer": str(acme.pk),
+        "panel-TOTAL_FORMS": "0", "panel-INITIAL_FORMS": "0", "panel-MIN_NUM_FORMS": "0", "panel-MAX_NUM_FORMS": "1",
     }  # fmt: skip
     answer = client.post(page, form, follow=True)
     assert "1 waiting tickets have found their customer" in answer.content.decode()

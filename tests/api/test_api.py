@@ -149,7 +149,7 @@ def test_it_describes_itself_as_openapi_3_1() -> None:
     told = Client().get("/api/openapi.json").json()
     assert told["openapi"].startswith("3.1")
     assert {path.split("/")[2] for path in told["paths"]} == {
-        "approvals", "articles", "certificates", "models", "predict", "reviews", "runbooks", "runs", "tickets",
+        "approvals", "articles", "certificates", "models", "panel-tokens", "predict", "reviews", "runbooks", "runs", "tickets",
     }  # fmt: skip
     for operations in told["paths"].values():
         for operation in operations.values():

@@ -30,12 +30,14 @@ from triage.models import (
     AuditEvent,
     Delivery,
     EventEndpoint,
+    Gap,
     Membership,
     Person,
     Release,
     Role,
     SavedFilter,
     Source,
+    Suspect,
 )
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +144,14 @@ def world(tmp_path: Path) -> World:
         slug="nordwind-kb", kind="folder", name="Nordwind's wiki", customer=scene.nordwind
     )
     ticket = scene.tickets[0]
+    at = timezone.now()
+    moments = {"first_at": at, "last_at": at, "made_at": at, "grouped_at": at}
+    gap = Gap.objects.create(customer=scene.nordwind, words="Nordwind's badges", size=1, **moments)
+    label = factories.label(scene.nordwind, article="KB0001")
+    suspect = Suspect.objects.create(
+        customer=scene.nordwind, release=release, label=label, text_key="0" * 16, given="KB0001", likely="KB0004",
+        probability=0.9, self_confidence=0.1, place=0,
+    )  # fmt: skip
     rules: list[tuple[str, dict[str, Any]]] = [
         ("", {"slug": "nordwind", "key": "unlock_account", "source": source.slug, "customer": "nordwind"}),
         ("tickets/", {"uuid": ticket.uuid}),
@@ -153,6 +163,8 @@ def world(tmp_path: Path) -> World:
         ("runs/", {"uuid": scene.lost.uuid}),
         ("articles/", {"pk": own.pk}),
         ("articles/feeds/", {"pk": feed.pk}),
+        ("knowledge/gaps/", {"pk": gap.pk}),
+        ("knowledge/labels/", {"pk": suspect.pk}),
         ("sources/", {"slug": source.slug, "uuid": delivery.uuid, "pk": mapping.pk}),
         ("people/", {"pk": scene.agent.pk, "slug": "nordwind"}),
         ("tokens/", {"pk": tokens.of(scene.agent)[0].pk}),

@@ -154,7 +154,7 @@ def test_switches_of_many_customers_take_as_many_queries_as_those_of_one(
     for wanted in (1, 8):
         for _ in range(wanted - 1):
             Membership.objects.create(person=person, customer=factories.customer(), role="agent")
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             cards = overview.customers(person, at=NOW)
         assert len(cards) == wanted
         assert all(card.can_stop and not card.can_start for card in cards)

@@ -136,6 +136,7 @@ def test_the_first_ticket_shows_as_it_comes_and_a_sealed_one_tells_nothing(admin
     assert "Waiting for the first ticket" in first
     mark = first.split("seen=")[1].split('"')[0]
     assert admin.get("/start/live/", {"customer": "default", "seen": mark}).status_code == 204
+    Customer.objects.update(holdout_share=0, verify_share=0)
     factories.source(customer=customer, slug="desk")
     assert send(Source.objects.get(slug="desk")).status_code == 202
     came = admin.get("/start/live/", {"customer": "default", "seen": mark}).content.decode()

@@ -126,7 +126,9 @@ def _keep_past(world: "World") -> None:
     past = list(world.training)
     past += [(document, history.NONE) for document in world.out_of_scope]
     lines = [
-        json.dumps({"subject": document.subject, "body": document.body, "article": label}) for document, label in past
+        json.dumps({"subject": document.subject, "body": document.body, "article": label})
+        for document, label in past
+        if document.subject.strip() or document.body.strip()
     ]
     raw = "\n".join(lines).encode()
     history.bring_in(customer=world.customer, raw=raw, actor="system:demo", at=timezone.now())
