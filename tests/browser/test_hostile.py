@@ -76,6 +76,7 @@ def _furnished(scene: Scene) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 def test_no_page_makes_anything_of_a_hostile_string(chromium: Any, scene: Scene, live_server: Any) -> None:
     desk = _furnished(scene)
     there = pages(desk)

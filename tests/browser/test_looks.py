@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from tests.browser.conftest import sign_in
@@ -17,6 +18,7 @@ from tests.web.scene import Scene
 KEPT = os.environ.get("TRIAGE_SCREENSHOTS")
 
 
+@pytest.mark.slow
 def test_every_page_fits_its_screen_and_everybody(chromium: Any, scene: Scene, live_server: Any) -> None:
     whole, begins = os.environ.get("TRIAGE_LOOKS") == "all", os.environ.get("TRIAGE_LOOKS_AT", "")
     desk = furnish(scene, at=timezone.now())

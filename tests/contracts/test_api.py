@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_api_does_what_its_description_says() -> None:
     argv = [sys.executable, "-m", "tests.contracts.api", "--only", "steward", "--seconds", "8"]
     ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)

@@ -43,7 +43,7 @@ from triage.models import (
 pytestmark = pytest.mark.django_db
 SECRETS = (
     *("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer"),
-    *("NW1", "bea@desk.example", "Postfach voll", "VPN drops"),
+    *("bea@desk.example", "Postfach voll", "VPN drops"),
 )
 ROOMS = ("admin/", "api/", "sagemaker/", "webhooks/")
 OUTSIDE = {

@@ -1,7 +1,8 @@
 """A small part of the full fault run of the runbooks, which is `python -m tests.faults.runbooks --runs 2000`.
 
-Forty-eight runs and as many payloads, which is what fits into a minute of two cores: workers die at the named points, answers to launches are lost, messages double, a
-database returns, families of processes do not want to end, and hostile values are given to every runner.
+As many runs and payloads as fit into a minute of two cores: workers die at the named points, answers to launches are
+lost, messages double, a database returns, families of processes do not want to end, and hostile values are given to
+every runner.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-RUNS = 48
+RUNS = 32
 
 
 @pytest.mark.slow

@@ -62,8 +62,8 @@ def check(found: dict[str, Any], tickets: int) -> None:
 
 
 def test_the_demo_takes_every_ticket_from_webhook_to_outcome() -> None:
-    found = demo("--tickets", "100")
-    check(found, 100)
+    found = demo("--tickets", "60")
+    check(found, 60)
     assert found["near_duplicate_share"] <= 0.2
 
 
