@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from tests.browser import hostile
