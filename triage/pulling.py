@@ -6,25 +6,20 @@ stored, so whatever is cut off, fails or comes late is asked for again; what is 
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
-from triage import intake, itsm, telling
+from triage import intake, itsm, telling, turns
 from triage.itsm.base import Page, PullFailed
 from triage.models import Source
+from triage.turns import LONGEST_REASON, OVERLAP, SECONDS, TELL_AFTER, Hold, Lost
 
 log = logging.getLogger(__name__)
-OVERLAP = timedelta(minutes=5)
 FIRST = timedelta(days=1)
-SECONDS = 15.0
-CLAIM = timedelta(minutes=3)  # longer than one page can take: a token, an answer, and both once more
-SHORTEST_WAIT = 30.0
-LONGEST_WAIT = 900.0
 SHORT_PAUSE = 2.0
-TELL_AFTER = timedelta(hours=1)
-LONGEST_REASON = 500
+CLAIMED = "pull_claim_until"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,40 +65,10 @@ class Pulled:
         return replace(turn, waiting=self.waiting or turn.waiting, **sums)
 
 
-class _Lost(Exception):
-    """Another worker pulls this source by now."""
-
-
-@dataclass
-class _Hold:
-    """One worker's claim: each write asks whether it is still ours, since a slow worker may have lost it."""
-
-    source: int
-    at: datetime
-    until: datetime
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def now(self) -> datetime:
-        return self.at + timedelta(seconds=self.elapsed)
-
-    def write(self, *, end: bool = False, **columns: object) -> None:
-        until = None if end else self.now + CLAIM
-        mine = Source.objects.filter(pk=self.source, pull_claim_until=self.until)
-        if not mine.update(pull_claim_until=until, **columns):
-            raise _Lost
-        self.until = until or self.until
-
-
 def due(*, at: datetime) -> list[int]:
     """Sources to pull now by primary key, the longest waiting first."""
-    rows = Source.objects.filter(_free(at), enabled=True, in_setup=False, pull_every__isnull=False)
-    ripe = rows.filter(Q(pull_due_at__isnull=True) | Q(pull_due_at__lte=at))
-    return list(ripe.order_by(F("pull_due_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
+    rows = Source.objects.filter(turns.free(CLAIMED, at=at), _due(at), enabled=True, in_setup=False)
+    return list(rows.order_by(F("pull_due_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
 
 def pull(
@@ -114,7 +79,8 @@ def pull(
     `since`: begin there, or at the mark where that is earlier. `by_hand`: whether due or not. What fails is written
     on the source and is no exception here; only the database's own errors are.
     """
-    hold = _hold(source_id, at=at, by_hand=by_hand)
+    ripe = Q(enabled=True, in_setup=False) & (Q() if by_hand else _due(at))
+    hold = turns.hold(Source.objects.filter(pk=source_id), ripe, claim=CLAIMED, at=at)
     if hold is None:
         return None
     source = Source.objects.select_related("customer").get(pk=source_id)
@@ -132,24 +98,16 @@ def pull(
         _well(source, hold, done)
     except PullFailed as error:
         return _failed(source, hold, error, done=done)
-    except _Lost:
+    except Lost:
         log.warning("source %s is pulled by another worker by now", source.slug)
     return done
 
 
-def _free(at: datetime) -> Q:
-    return Q(pull_claim_until__isnull=True) | Q(pull_claim_until__lt=at)
+def _due(at: datetime) -> Q:
+    return Q(pull_every__isnull=False) & (Q(pull_due_at__isnull=True) | Q(pull_due_at__lte=at))
 
 
-def _hold(source_id: int, *, at: datetime, by_hand: bool) -> _Hold | None:
-    rows = Source.objects.filter(_free(at), pk=source_id, enabled=True, in_setup=False)
-    if not by_hand:
-        rows = rows.filter(Q(pull_due_at__isnull=True) | Q(pull_due_at__lte=at), pull_every__isnull=False)
-    until = at + CLAIM
-    return _Hold(source_id, at, until) if rows.update(pull_claim_until=until) else None
-
-
-def _begin(source: Source, hold: _Hold, *, since: datetime | None) -> None:
+def _begin(source: Source, hold: Hold, *, since: datetime | None) -> None:
     """Go on with the pass that was cut off, or begin one: never after the mark, which would leave a gap behind."""
     mark = source.pulled_until or source.created_at - FIRST + OVERLAP
     start = min(mark - OVERLAP, since or mark)
@@ -164,26 +122,20 @@ def _page(source: Source) -> Page:
     since = source.pull_from
     if connector is None or since is None:
         raise PullFailed(f"there is no kind {source.kind!r} of source; set one of {list(itsm.SOURCES)}", permanent=True)
-    try:
-        page = connector.pull(source, since=since, cursor=source.pull_cursor)
-    except PullFailed:
-        raise
-    except Exception as error:  # a connector that stumbles over an answer must not do so at every sweep, unseen
-        log.exception("source %s: a page could not be read", source.slug)
-        raise PullFailed(f"a page could not be read ({type(error).__name__}); see the log", permanent=True) from error
-    if page.cursor and page.cursor == source.pull_cursor:
-        raise PullFailed("the ITSM names the same next page twice; nothing would ever end this", permanent=True)
-    return page
+    cursor = source.pull_cursor
+    return turns.page(
+        f"source {source.slug}", lambda: connector.pull(source, since=since, cursor=cursor), cursor=cursor
+    )
 
 
-def _remember(source: Source, hold: _Hold, page: Page) -> None:
+def _remember(source: Source, hold: Hold, page: Page) -> None:
     """The page is stored: a worker that dies from here on costs nothing."""
     moments = [ticket.updated_at for ticket in page.tickets] + ([source.pull_seen] if source.pull_seen else [])
     source.pull_seen, source.pull_cursor = max(moments, default=None), page.cursor
     hold.write(pull_seen=source.pull_seen, pull_cursor=page.cursor)
 
 
-def _well(source: Source, hold: _Hold, done: Pulled) -> None:
+def _well(source: Source, hold: Hold, done: Pulled) -> None:
     columns: dict[str, object] = {"pull_failure": "", "pull_failures": 0, "pull_failing_since": None}
     columns["pull_due_at"] = hold.now + timedelta(seconds=done.wait)
     if done.complete:
@@ -194,11 +146,10 @@ def _well(source: Source, hold: _Hold, done: Pulled) -> None:
     hold.write(end=True, **columns)
 
 
-def _failed(source: Source, hold: _Hold, error: PullFailed, *, done: Pulled) -> Pulled:
+def _failed(source: Source, hold: Hold, error: PullFailed, *, done: Pulled) -> Pulled:
     """Wait longer each time, or as long as the ITSM asks; after an hour people are told, once."""
     failures = source.pull_failures + 1
-    backoff = LONGEST_WAIT if error.permanent else min(SHORTEST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT)
-    wait = error.retry_after or backoff
+    wait = turns.pause_after(error, failures=failures)
     reason = str(error)[:LONGEST_REASON]
     since = source.pull_failing_since or hold.now
     columns: dict[str, object] = {"pull_failure": reason, "pull_failures": failures, "pull_failing_since": since}
@@ -206,7 +157,7 @@ def _failed(source: Source, hold: _Hold, error: PullFailed, *, done: Pulled) -> 
         columns["pull_cursor"] = ""  # a page that is gone for good: the pass begins anew
     try:
         hold.write(end=True, pull_due_at=hold.now + timedelta(seconds=wait), **columns)
-    except _Lost:
+    except Lost:
         log.warning("source %s is pulled by another worker by now", source.slug)
     log.warning("source %s was not pulled: %s", source.slug, reason)
     if hold.now - since >= TELL_AFTER:

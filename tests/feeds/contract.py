@@ -16,6 +16,7 @@ import pytest
 from tests import factories
 from tests.feeds.fakes.library import Library
 from tests.itsm.fakes.server import serving
+from triage import turns
 from triage.feeds import KINDS, passes
 from triage.feeds.passes import Synced
 from triage.models import Article, ArticleFeed, AuditEvent, FeedArticle, Notification
@@ -255,7 +256,7 @@ class Contract:
             passes.sync(feed.pk, at=START)
         assert Article.objects.count() == library.page_size
         assert passes.sync(feed.pk, at=START + MINUTE) is None  # its claim still stands
-        done = self.well(feed, START + passes.CLAIM + MINUTE)
+        done = self.well(feed, START + turns.CLAIM + MINUTE)
         assert (done.pages, done.counts.added, done.counts.retired) == (1, len(keys), 0)
         assert Article.objects.count() == len(keys)
         assert Article.objects.filter(retired_at__isnull=True).count() == len(keys)

@@ -4,7 +4,6 @@ A pass lists what changed since the last mark, or everything now and then; the m
 """
 
 import logging
-import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -12,21 +11,16 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
-from triage import telling
+from triage import telling, turns
 from triage.feeds import KINDS, leaving, taking
 from triage.feeds.base import Listed
 from triage.feeds.taking import Counts
 from triage.itsm.base import PullFailed
 from triage.models import ArticleFeed
+from triage.turns import LONGEST_REASON, OVERLAP, SECONDS, TELL_AFTER, Hold, Lost
 
 log = logging.getLogger(__name__)
-OVERLAP = timedelta(minutes=5)
-SECONDS = 15.0
-CLAIM = timedelta(minutes=3)  # longer than one page can take: a few requests, a token among them, and the rows
-SHORTEST_WAIT = 30.0
-LONGEST_WAIT = 900.0
-TELL_AFTER = timedelta(hours=1)
-LONGEST_REASON = 500
+CLAIMED = "claim_until"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,39 +43,9 @@ class Synced:
         return {**{name: told[name] for name in told if name != "counts"}, **told["counts"]}
 
 
-class _Lost(Exception):
-    """Another worker has this feed by now."""
-
-
-@dataclass
-class _Hold:
-    """One worker's claim: each write asks whether it is still ours, since a slow worker may have lost it."""
-
-    feed: int
-    at: datetime
-    until: datetime
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def now(self) -> datetime:
-        return self.at + timedelta(seconds=self.elapsed)
-
-    def write(self, *, end: bool = False, **columns: object) -> None:
-        until = None if end else self.now + CLAIM
-        mine = ArticleFeed.objects.filter(pk=self.feed, claim_until=self.until)
-        if not mine.update(claim_until=until, **columns):
-            raise _Lost
-        self.until = until or self.until
-
-
 def due(*, at: datetime) -> list[int]:
     """Feeds to go over now by primary key, the longest waiting first."""
-    ripe = Q(due_at__isnull=True, every__isnull=False) | Q(due_at__lte=at)
-    rows = ArticleFeed.objects.filter(_free(at), ripe, enabled=True)
+    rows = ArticleFeed.objects.filter(turns.free(CLAIMED, at=at), _due(at), enabled=True)
     return list(rows.order_by(F("due_at").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
 
@@ -90,7 +54,8 @@ def sync(feed_id: int, *, at: datetime, seconds: float = SECONDS, by_hand: bool 
 
     `by_hand`: whether due or not. What fails is written on the feed; only the database's own errors are exceptions.
     """
-    hold = _hold(feed_id, at=at, by_hand=by_hand)
+    ripe = Q(enabled=True) & (Q() if by_hand else _due(at))
+    hold = turns.hold(ArticleFeed.objects.filter(pk=feed_id), ripe, claim=CLAIMED, at=at)
     if hold is None:
         return None
     feed = ArticleFeed.objects.select_related("customer", "source").get(pk=feed_id)
@@ -108,24 +73,16 @@ def sync(feed_id: int, *, at: datetime, seconds: float = SECONDS, by_hand: bool 
                 break
     except PullFailed as error:
         return _failed(feed, hold, error, pages=pages)
-    except _Lost:
+    except Lost:
         log.warning("feed %s is gone over by another worker by now", feed.slug)
     return Synced(feed=feed.slug, counts=Counts(**feed.pass_counts), pages=pages, full=feed.pass_full)
 
 
-def _free(at: datetime) -> Q:
-    return Q(claim_until__isnull=True) | Q(claim_until__lt=at)
+def _due(at: datetime) -> Q:
+    return Q(due_at__isnull=True, every__isnull=False) | Q(due_at__lte=at)
 
 
-def _hold(feed_id: int, *, at: datetime, by_hand: bool) -> _Hold | None:
-    rows = ArticleFeed.objects.filter(_free(at), pk=feed_id, enabled=True)
-    if not by_hand:
-        rows = rows.filter(Q(due_at__isnull=True, every__isnull=False) | Q(due_at__lte=at))
-    until = at + CLAIM
-    return _Hold(feed_id, at, until) if rows.update(claim_until=until) else None
-
-
-def _begin(feed: ArticleFeed, hold: _Hold) -> None:
+def _begin(feed: ArticleFeed, hold: Hold) -> None:
     """Go on with the pass that was cut off, or begin one: of changes, or of everything where that is due."""
     if feed.pass_id is not None:
         return
@@ -145,7 +102,7 @@ def _begin(feed: ArticleFeed, hold: _Hold) -> None:
     _write(feed, hold, columns)
 
 
-def _write(feed: ArticleFeed, hold: _Hold, columns: dict[str, object]) -> None:
+def _write(feed: ArticleFeed, hold: Hold, columns: dict[str, object]) -> None:
     hold.write(end=False, **columns)
     for name, value in columns.items():
         setattr(feed, name, value)
@@ -156,19 +113,11 @@ def _page(feed: ArticleFeed, *, at: datetime) -> Listed:
     kind = KINDS.get(feed.kind)
     if kind is None:
         raise PullFailed(f"there is no kind {feed.kind!r} of feed; set one of {list(KINDS)}", permanent=True)
-    try:
-        page = kind.listed(feed, since=feed.pass_since, cursor=feed.cursor, at=at)
-    except PullFailed:
-        raise
-    except Exception as error:  # a kind that stumbles over an answer must not do so at every sweep, unseen
-        log.exception("feed %s: a page could not be read", feed.slug)
-        raise PullFailed(f"a page could not be read ({type(error).__name__}); see the log", permanent=True) from error
-    if page.cursor and page.cursor == feed.cursor:
-        raise PullFailed("the same next page is named twice; nothing would ever end this", permanent=True)
-    return page
+    since, cursor = feed.pass_since, feed.cursor
+    return turns.page(f"feed {feed.slug}", lambda: kind.listed(feed, since=since, cursor=cursor, at=at), cursor=cursor)
 
 
-def _store(feed: ArticleFeed, hold: _Hold, page: Listed) -> None:
+def _store(feed: ArticleFeed, hold: Hold, page: Listed) -> None:
     """The page's rows and its place in one transaction: a worker that dies leaves both or neither."""
     with transaction.atomic():
         hold.write()  # the claim's row is locked first: of two workers one waits, and then has lost it
@@ -177,7 +126,7 @@ def _store(feed: ArticleFeed, hold: _Hold, page: Listed) -> None:
         _write(feed, hold, {"cursor": page.cursor, "pass_counts": asdict(counts), "pass_blind": blind})
 
 
-def _end(feed: ArticleFeed, hold: _Hold, *, pages: int) -> Synced:
+def _end(feed: ArticleFeed, hold: Hold, *, pages: int) -> Synced:
     """Retire what is gone, and move the mark."""
     now = hold.now
     with transaction.atomic():
@@ -219,11 +168,10 @@ def _tell_held(feed: ArticleFeed, held: int, *, since: datetime, at: datetime) -
     )
 
 
-def _failed(feed: ArticleFeed, hold: _Hold, error: PullFailed, *, pages: int) -> Synced:
+def _failed(feed: ArticleFeed, hold: Hold, error: PullFailed, *, pages: int) -> Synced:
     """Wait longer each time, or as long as is asked for; after an hour people are told, once."""
     failures = feed.failures + 1
-    backoff = LONGEST_WAIT if error.permanent else min(SHORTEST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT)
-    wait = error.retry_after or backoff
+    wait = turns.pause_after(error, failures=failures)
     reason = str(error)[:LONGEST_REASON]
     since = feed.failing_since or hold.now
     columns: dict[str, object] = {"failure": reason, "failures": failures, "failing_since": since}
@@ -234,7 +182,7 @@ def _failed(feed: ArticleFeed, hold: _Hold, error: PullFailed, *, pages: int) ->
     counts = Counts(**feed.pass_counts) if feed.pass_counts else Counts()
     try:
         hold.write(end=True, due_at=again, **columns)
-    except _Lost:
+    except Lost:
         log.warning("feed %s is gone over by another worker by now", feed.slug)
     log.warning("feed %s was not listed: %s", feed.slug, reason)
     if hold.now - since >= TELL_AFTER:
