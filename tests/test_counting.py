@@ -68,7 +68,7 @@ def test_a_due_time_is_kept_by_the_first_verdict_not_by_what_happened_afterwards
 def test_only_hours_whose_tickets_changed_are_counted_again_and_a_lost_pass_loses_nothing(customer: Customer) -> None:
     source = factories.source(customer=customer)
     old = factories.ticket(source=source, status="needs_review", received_at=NOW - timedelta(days=40))
-    factories.ticket(source=source, status="needs_review", changed_at=NOW - counting.OVERLAP)
+    factories.ticket(source=source, status="needs_review", changed_at=NOW - counting.hours.OVERLAP)
     counting.keep(at=LATER)
     HourCount.objects.filter(hour=HOUR).update(observed=99)  # shows whether that hour is touched
     soon = LATER + timedelta(minutes=30)
@@ -84,8 +84,10 @@ def test_only_hours_whose_tickets_changed_are_counted_again_and_a_lost_pass_lose
 def test_what_was_forgotten_without_a_sign_is_counted_no_more_when_its_day_has_its_turn(
     customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "DAYS", 2)
-    gone, _ = (factories.ticket(customer=customer, status="observed", changed_at=NOW - counting.OVERLAP) for _ in "ab")
+    monkeypatch.setattr(counting.hours, "DAYS", 2)
+    gone, _ = (
+        factories.ticket(customer=customer, status="observed", changed_at=NOW - counting.hours.OVERLAP) for _ in "ab"
+    )
     counting.keep(at=LATER)
     gone.delete()
     for step in (1, 2):
@@ -94,7 +96,7 @@ def test_what_was_forgotten_without_a_sign_is_counted_no_more_when_its_day_has_i
 
 
 def test_many_changes_are_counted_some_at_a_time(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "AT_ONCE", 2)
+    monkeypatch.setattr(counting.hours, "AT_ONCE", 2)
     source = factories.source(customer=customer)
     for days in range(6):
         at = NOW - timedelta(days=days)
