@@ -5,7 +5,7 @@ What a person may see is not decided here but by `visible_to` on the query.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from triage.models import Approval, Customer, Membership, Person, Review, Role, Run, Ticket
 
 Visitor: TypeAlias = Person | AnonymousUser
+P = ParamSpec("P")
 
 REVIEWERS = frozenset({Role.AGENT, Role.STEWARD, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
@@ -23,6 +24,19 @@ KEEPERS = frozenset({Role.STEWARD, Role.ADMIN})
 LOG_READERS = frozenset({Role.AUDITOR, Role.STEWARD, Role.ADMIN})
 
 
+def _whether(check: Callable[P, None]) -> Callable[P, bool]:
+    """The same rule as a bool."""
+
+    def passes(*args: P.args, **kwargs: P.kwargs) -> bool:
+        try:
+            check(*args, **kwargs)
+        except PermissionDenied:
+            return False
+        return True
+
+    return passes
+
+
 def check_can_review(person: Visitor, ticket: Ticket) -> None:
     """Give a verdict on a ticket: agents, stewards and administrators of its customer."""
     if ticket.customer_id is None:
@@ -30,9 +44,7 @@ def check_can_review(person: Visitor, ticket: Ticket) -> None:
     _need(person, ticket.customer_id, REVIEWERS, "give verdicts")
 
 
-def can_review(person: Visitor, ticket: Ticket) -> bool:
-    """Whether `check_can_review` passes."""
-    return _passes(lambda: check_can_review(person, ticket))
+can_review = _whether(check_can_review)
 
 
 def check_can_order_run(person: Visitor, ticket: Ticket) -> None:
@@ -42,9 +54,7 @@ def check_can_order_run(person: Visitor, ticket: Ticket) -> None:
         raise PermissionDenied("You raised this ticket yourself: somebody else has to order its runbook.")
 
 
-def can_order_run(person: Visitor, ticket: Ticket) -> bool:
-    """Whether `check_can_order_run` passes."""
-    return _passes(lambda: check_can_order_run(person, ticket))
+can_order_run = _whether(check_can_order_run)
 
 
 def check_can_answer(person: Visitor, approval: Approval) -> None:
@@ -59,9 +69,7 @@ def check_can_answer(person: Visitor, approval: Approval) -> None:
         raise PermissionDenied("You have said yes already: a second person has to answer.")
 
 
-def can_answer(person: Visitor, approval: Approval) -> bool:
-    """Whether `check_can_answer` passes."""
-    return _passes(lambda: check_can_answer(person, approval))
+can_answer = _whether(check_can_answer)
 
 
 def check_can_settle(person: Visitor, run: Run) -> None:
@@ -69,9 +77,7 @@ def check_can_settle(person: Visitor, run: Run) -> None:
     _need(person, run.customer_id, SETTLERS, "settle runs")
 
 
-def can_settle(person: Visitor, run: Run) -> bool:
-    """Whether `check_can_settle` passes."""
-    return _passes(lambda: check_can_settle(person, run))
+can_settle = _whether(check_can_settle)
 
 
 def check_can_stop(person: Visitor, customer: Customer) -> None:
@@ -79,9 +85,7 @@ def check_can_stop(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, STOPPERS, "stop automation")
 
 
-def can_stop(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_stop` passes."""
-    return _passes(lambda: check_can_stop(person, customer))
+can_stop = _whether(check_can_stop)
 
 
 def check_can_start(person: Visitor, customer: Customer) -> None:
@@ -89,9 +93,7 @@ def check_can_start(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, STARTERS, "start automation again")
 
 
-def can_start(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_start` passes."""
-    return _passes(lambda: check_can_start(person, customer))
+can_start = _whether(check_can_start)
 
 
 def stops_at(person: Visitor, customers: Iterable[Customer]) -> set[int]:
@@ -114,9 +116,7 @@ def check_can_close_circuit(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, APPROVERS, "close a circuit")
 
 
-def can_close_circuit(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_close_circuit` passes."""
-    return _passes(lambda: check_can_close_circuit(person, customer))
+can_close_circuit = _whether(check_can_close_circuit)
 
 
 def check_can_switch_all(person: Visitor) -> None:
@@ -125,9 +125,7 @@ def check_can_switch_all(person: Visitor) -> None:
         raise PermissionDenied("Only the provider's administrators switch automation for all customers.")
 
 
-def can_switch_all(person: Visitor) -> bool:
-    """Whether `check_can_switch_all` passes."""
-    return _passes(lambda: check_can_switch_all(person))
+can_switch_all = _whether(check_can_switch_all)
 
 
 def check_can_write_article(person: Visitor, customer: Customer | None) -> None:
@@ -138,9 +136,7 @@ def check_can_write_article(person: Visitor, customer: Customer | None) -> None:
         raise PermissionDenied("Only the provider's administrators write articles that all customers share.")
 
 
-def can_write_article(person: Visitor, customer: Customer | None) -> bool:
-    """Whether `check_can_write_article` passes."""
-    return _passes(lambda: check_can_write_article(person, customer))
+can_write_article = _whether(check_can_write_article)
 
 
 def check_can_import_history(person: Visitor, customer: Customer) -> None:
@@ -148,9 +144,7 @@ def check_can_import_history(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, KEEPERS, "import past tickets")
 
 
-def can_import_history(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_import_history` passes."""
-    return _passes(lambda: check_can_import_history(person, customer))
+can_import_history = _whether(check_can_import_history)
 
 
 def check_can_keep_source(person: Visitor, customer: Customer | None) -> None:
@@ -163,19 +157,8 @@ def check_can_keep_source(person: Visitor, customer: Customer | None) -> None:
 
 def check_can_see_sources(person: Visitor) -> None:
     """See the sources of some customer: administrators."""
-    if not _provider(person) and not source_customers(person):
+    if not _provider(person) and not administered(person):
         raise PermissionDenied("Sources are open to administrators.")
-
-
-def can_see_sources(person: Visitor) -> bool:
-    """Whether `check_can_see_sources` passes."""
-    return _passes(lambda: check_can_see_sources(person))
-
-
-def source_customers(person: Visitor) -> list[int]:
-    """Customers whose sources the person keeps. A provider's administrator keeps all and needs no list."""
-    rows = Membership.objects.filter(person=person.pk, role__in=STARTERS)
-    return list(rows.values_list("customer_id", flat=True).distinct())
 
 
 def check_can_publish(person: Visitor, customer: Customer) -> None:
@@ -183,14 +166,15 @@ def check_can_publish(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, KEEPERS, "publish models")
 
 
+can_publish = _whether(check_can_publish)
+
+
 def check_can_vouch(person: Visitor, customer: Customer) -> None:
     """Say who sits before a panel: the customer's administrators, through the ITSM's server that holds their token."""
     _need(person, customer.pk, STARTERS, "open panels for agents")
 
 
-def can_vouch(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_vouch` passes."""
-    return _passes(lambda: check_can_vouch(person, customer))
+can_vouch = _whether(check_can_vouch)
 
 
 def check_can_read_log(person: Visitor) -> None:
@@ -199,9 +183,7 @@ def check_can_read_log(person: Visitor) -> None:
         raise PermissionDenied("The log is open to auditors, model stewards and administrators.")
 
 
-def can_read_log(person: Visitor) -> bool:
-    """Whether `check_can_read_log` passes."""
-    return _passes(lambda: check_can_read_log(person))
+can_read_log = _whether(check_can_read_log)
 
 
 def rooms(person: Visitor) -> dict[str, bool]:
@@ -214,11 +196,7 @@ def rooms(person: Visitor) -> dict[str, bool]:
 
 def log_customers(person: Visitor) -> list[int]:
     """Customers whose log the person may read. A provider's administrator reads all and needs no list."""
-    return list(
-        Membership.objects.filter(person=person.pk, role__in=LOG_READERS)
-        .values_list("customer_id", flat=True)
-        .distinct()
-    )
+    return _where(person, LOG_READERS)
 
 
 def check_can_administer(person: Visitor, customer: Customer) -> None:
@@ -226,9 +204,7 @@ def check_can_administer(person: Visitor, customer: Customer) -> None:
     _need(person, customer.pk, STARTERS, "change people and settings")
 
 
-def can_administer(person: Visitor, customer: Customer) -> bool:
-    """Whether `check_can_administer` passes."""
-    return _passes(lambda: check_can_administer(person, customer))
+can_administer = _whether(check_can_administer)
 
 
 def check_can_administer_some(person: Visitor) -> None:
@@ -237,9 +213,7 @@ def check_can_administer_some(person: Visitor) -> None:
         raise PermissionDenied("People, customers and tokens are for administrators.")
 
 
-def can_administer_some(person: Visitor) -> bool:
-    """Whether `check_can_administer_some` passes."""
-    return _passes(lambda: check_can_administer_some(person))
+can_administer_some = _whether(check_can_administer_some)
 
 
 def check_is_provider(person: Visitor) -> None:
@@ -248,15 +222,12 @@ def check_is_provider(person: Visitor) -> None:
         raise PermissionDenied("That is for the provider's administrators.")
 
 
-def is_provider(person: Visitor) -> bool:
-    """Whether `check_is_provider` passes."""
-    return _provider(person)
+is_provider = _whether(check_is_provider)
 
 
 def administered(person: Visitor) -> list[int]:
     """Customers whose administrator the person is. A provider's administrator is that of all and needs no list."""
-    roles = Membership.objects.filter(person=person.pk, role__in=STARTERS)
-    return list(roles.values_list("customer_id", flat=True).distinct()) if person.is_active else []
+    return _where(person, STARTERS) if person.is_active else []
 
 
 def check_can_govern(by: Visitor, person: Person) -> None:
@@ -271,9 +242,7 @@ def check_can_govern(by: Visitor, person: Person) -> None:
         )
 
 
-def can_govern(by: Visitor, person: Person) -> bool:
-    """Whether `check_can_govern` passes."""
-    return _passes(lambda: check_can_govern(by, person))
+can_govern = _whether(check_can_govern)
 
 
 def is_requester(person: Visitor, ticket: Ticket) -> bool:
@@ -312,21 +281,17 @@ def _need(person: Visitor, customer: int, roles: frozenset[Role], what: str) -> 
         raise PermissionDenied(f"You may not {what} for this customer. That takes one of these roles: {names}.")
 
 
+def _where(person: Visitor, roles: frozenset[Role]) -> list[int]:
+    """The customers where the person has one of these roles."""
+    return [customer for customer, held in _roles(person).items() if held & roles]
+
+
 def _among(person: Visitor, customers: Iterable[Customer], roles: frozenset[Role]) -> set[int]:
     keys = {customer.pk for customer in customers}
     if _provider(person):
         return keys
-    held = Membership.objects.filter(person=person.pk, role__in=roles).values_list("customer_id", flat=True)
-    return keys & set(held)
+    return keys & set(_where(person, roles))
 
 
 def _provider(person: Visitor) -> bool:
     return bool(person.is_active and person.is_superuser)
-
-
-def _passes(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except PermissionDenied:
-        return False
-    return True

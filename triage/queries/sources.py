@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from triage.models import Delivery, Notification, Person, Refusal, Source, Ticket
-from triage.permissions import source_customers
+from triage.permissions import administered
 
 DAY = timedelta(days=1)
 
@@ -32,7 +32,7 @@ class Health:
 def sources_of(person: Person) -> QuerySet[Source]:
     """Those that the person may keep, by name; one that serves many customers is for the provider's only."""
     found = Source.objects.select_related("customer").order_by("name", "pk")
-    return found if person.is_superuser else found.filter(customer__in=source_customers(person))
+    return found if person.is_superuser else found.filter(customer__in=administered(person))
 
 
 def healths(person: Person, *, at: datetime, only: Source | None = None) -> list[Health]:

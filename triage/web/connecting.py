@@ -10,7 +10,7 @@ from triage import bell, connecting
 from triage.connecting import VENDORS, ConnectRefused, making, vendor_of
 from triage.models import Customer, Delivery, Refusal
 from triage.models.source import Assurance
-from triage.permissions import check_can_see_sources, source_customers
+from triage.permissions import administered, check_can_see_sources
 from triage.queries.customers import customers_of
 from triage.queries.deliveries import deliveries_of, refusals_of
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
@@ -111,7 +111,7 @@ def _latest(last: Delivery | None, refused: list[Refusal]) -> str:
 
 def _own_customers(request: DeskRequest) -> list[Customer]:
     rows = customers_of(request.user)
-    return list(rows if request.user.is_superuser else rows.filter(pk__in=source_customers(request.user)))
+    return list(rows if request.user.is_superuser else rows.filter(pk__in=administered(request.user)))
 
 
 def _customer(request: DeskRequest, slug: str) -> Customer | None:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from triage import bell, learning
 from triage.models import Comparison, Release, Tuning
-from triage.permissions import check_can_publish, publishes_at
+from triage.permissions import can_publish, check_can_publish, publishes_at
 from triage.queries import certificates
 from triage.queries import models as reads
 from triage.queries.customers import customers_of
@@ -64,7 +64,7 @@ def model(request: DeskRequest, slug: str, version: str) -> HttpResponse:
         "other": other,
         "earlier": reads.earlier(release) if release.status == Release.Status.IN_FORCE else None,
         "in_force": change.leaves,
-        "may_publish": bool(publishes_at(request.user, [release.customer])),
+        "may_publish": can_publish(request.user, release.customer),
         "below": learning.below_baseline(release.measures),
         **_compared(request, release, other),
     }
