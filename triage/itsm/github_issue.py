@@ -22,10 +22,10 @@ def converted(issue: Mapping[str, Any], *, author: str = "") -> dict[str, object
         "body": _without_remarks(body) if isinstance(body := issue.get("body") or "", str) else body,
         "requester": rest.cut(login(issue.get("user")), "requester"),
         "channel": "github",
-        "actor": "machine" if part(issue, "user").get("type") == "Bot" else "person",
+        "actor": "machine" if rest.part(issue, "user").get("type") == "Bot" else "person",
         "kind": _kind(issue),
         "status": rest.cut(issue.get("state"), "status"),
-        "due_at": part(issue, "milestone").get("due_on"),
+        "due_at": rest.part(issue, "milestone").get("due_on"),
         "created_at": issue.get("created_at"),
         "updated_at": issue.get("updated_at"),
         "fields": {
@@ -43,7 +43,7 @@ def converted(issue: Mapping[str, Any], *, author: str = "") -> dict[str, object
 
 def comment(told: Mapping[str, Any], *, at: datetime) -> IncomingTicket:
     """A comment of an event: kept apart from the text that is classified, and public always."""
-    note, issue = part(told, "comment"), part(told, "issue")
+    note, issue = rest.part(told, "comment"), rest.part(told, "issue")
     repository = _repository(issue)
     said = {
         "external_id": f"{repository}#{rest.whole(issue.get('number'))}",
@@ -79,7 +79,7 @@ def _without_remarks(text: str) -> str:
 
 
 def _kind(issue: Mapping[str, Any]) -> str:
-    name = rest.cut(part(issue, "type").get("name"), "kind") or "issue"
+    name = rest.cut(rest.part(issue, "type").get("name"), "kind") or "issue"
     return "issue" if name.casefold() in payload.COMMENT_KINDS else name.casefold()
 
 
@@ -99,9 +99,3 @@ def _name(item: object) -> str:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
-
-
-def part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """An object inside another; an empty one where there is none."""
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

@@ -21,13 +21,13 @@ def place(source: Source, path: str, *, cloud: bool, order: Order) -> Placed:
     """Set what may be set in one edit of the issue at `path`; raises ExchangeFailed."""
     own = sorted(found for name in order.wanted if _OWN.fullmatch(found := name.removeprefix(FIELD)))
     query = {"fields": ",".join(["status", "assignee", "labels", "components", *own])}
-    fields = _part(rest.told(rest.call(source, "GET", path, query=query).body), "fields")
-    if _part(_part(fields, "status"), "statusCategory").get("key") == "done":
+    fields = rest.part(rest.told(rest.call(source, "GET", path, query=query).body), "fields")
+    if rest.part(rest.part(fields, "status"), "statusCategory").get("key") == "done":
         return placing.finished(order)
     who = "accountId" if cloud else "name"
     kinds = _kinds(source, path) if own else {}
     now: dict[str, str | list[str]] = {
-        "assignee": rest.text_of(_part(fields, "assignee").get(who)),
+        "assignee": rest.text_of(rest.part(fields, "assignee").get(who)),
         "labels": _names(fields.get("labels")),
         "components": _names(fields.get("components")),
         **{f"{FIELD}{name}": _plain(fields.get(name)) for name in own if kinds.get(name) in {"option", "string"}},
@@ -56,8 +56,8 @@ def _edit(chosen: Wanted, *, who: str, kinds: Mapping[str, str]) -> dict[str, ob
 
 def _kinds(source: Source, path: str) -> dict[str, str]:
     """What kind each field of the edit screen is."""
-    fields = _part(rest.told(rest.call(source, "GET", f"{path}/editmeta").body), "fields")
-    return {name: rest.text_of(_part(_part(fields, name), "schema").get("type")) for name in fields}
+    fields = rest.part(rest.told(rest.call(source, "GET", f"{path}/editmeta").body), "fields")
+    return {name: rest.text_of(rest.part(rest.part(fields, name), "schema").get("type")) for name in fields}
 
 
 def _echo(chosen: Wanted, now: Mapping[str, str | list[str]]) -> dict[str, str]:
@@ -93,13 +93,13 @@ def attached(source: Source, path: str) -> str:
 
 def _page_id(link: Mapping[str, Any]) -> str:
     """`appId=...&pageId=123` of the link, else the number in the page's address."""
-    if _part(link, "application").get("type") != CONFLUENCE:
+    if rest.part(link, "application").get("type") != CONFLUENCE:
         return ""
     told = parse_qs(rest.text_of(link.get("globalId"))[:500]).get("pageId", [""])[0]
     if told.isascii() and told.isdigit():
         return told
     try:
-        address = urlsplit(rest.text_of(_part(link, "object").get("url"))[:2000])
+        address = urlsplit(rest.text_of(rest.part(link, "object").get("url"))[:2000])
     except ValueError:
         return ""
     found = _PAGE.search(address.path)
@@ -114,8 +114,3 @@ def _names(listed: object) -> list[str]:
 
 def _plain(value: object) -> str:
     return rest.text_of(value.get("value") if isinstance(value, dict) else value)
-
-
-def _part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

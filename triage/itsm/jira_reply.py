@@ -77,19 +77,19 @@ def _is_marked(comment: object, mark: str) -> bool:
 def _finish(source: Source, place: str) -> str:
     """Bring the issue into a finished status, unless it is in one; what a person set stays."""
     told = _asked(source, place, {"fields": "status,resolution"})
-    now = _part(told, "fields")
-    if _part(_part(now, "status"), "statusCategory").get("key") == "done":
-        return f"the issue was finished already ({_part(now, 'status').get('name')})"
+    now = rest.part(told, "fields")
+    if rest.part(rest.part(now, "status"), "statusCategory").get("key") == "done":
+        return f"the issue was finished already ({rest.part(now, 'status').get('name')})"
     ways = _asked(source, f"{place}/transitions", {"expand": "transitions.fields"}).get("transitions")
     way = _chosen(source, [item for item in ways if isinstance(item, dict)] if isinstance(ways, list) else [])
     order: dict[str, object] = {"transition": {"id": str(way.get("id"))}}
-    fields = _part(way, "fields")
+    fields = rest.part(way, "fields")
     if "resolution" in fields and not now.get("resolution"):
-        order["fields"] = {"resolution": {"name": _resolution(source, _part(fields, "resolution"))}}
+        order["fields"] = {"resolution": {"name": _resolution(source, rest.part(fields, "resolution"))}}
     missing = [
         name
         for name, field in fields.items()
-        if name != "resolution" and _part(fields, name).get("required") is True and not field.get("hasDefaultValue")
+        if name != "resolution" and rest.part(fields, name).get("required") is True and not field.get("hasDefaultValue")
     ]
     if missing:
         raise ExchangeFailed(
@@ -98,13 +98,13 @@ def _finish(source: Source, place: str) -> str:
             permanent=True,
         )
     _sent(source, f"{place}/transitions", order)
-    return f"the issue went to {_part(way, 'to').get('name')}"
+    return f"the issue went to {rest.part(way, 'to').get('name')}"
 
 
 def _chosen(source: Source, ways: list[dict[str, Any]]) -> dict[str, Any]:
     """The transition that the settings name, else the best that leads to a status of the category Done."""
     wanted = str(source.settings.get("resolve_transition") or "").strip().casefold()
-    names = [(str(way.get("name")), str(_part(way, "to").get("name"))) for way in ways]
+    names = [(str(way.get("name")), str(rest.part(way, "to").get("name"))) for way in ways]
     if wanted:
         for way, both in zip(ways, names, strict=True):
             if wanted in {name.casefold() for name in both}:
@@ -114,7 +114,7 @@ def _chosen(source: Source, ways: list[dict[str, Any]]) -> dict[str, Any]:
     good: list[tuple[int, dict[str, Any]]] = []
     for way, (name, to) in zip(ways, names, strict=True):
         words = f"{name} {to}".casefold()
-        if _part(_part(way, "to"), "statusCategory").get("key") == "done" and not any(
+        if rest.part(rest.part(way, "to"), "statusCategory").get("key") == "done" and not any(
             bad in words for bad in _BAD_WORDS
         ):
             known = to.casefold()
@@ -168,8 +168,3 @@ def _words(body: bytes) -> str:
     messages, fields = said.get("errorMessages"), said.get("errors")
     words = [*(messages if isinstance(messages, list) else []), *(fields.values() if isinstance(fields, dict) else [])]
     return f". Jira said {strict_json.shown(words[0])}" if words else ""
-
-
-def _part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

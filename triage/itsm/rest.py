@@ -122,6 +122,12 @@ def text_of(value: object) -> str:
     return str(value)
 
 
+def part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An object inside another; an empty one where there is none."""
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def whole(value: object) -> int | None:
     """A count that the vendor sends as a number or as digits."""
     digits = text_of(value)

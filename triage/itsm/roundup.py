@@ -123,7 +123,7 @@ def place(source: Source, *, external_id: str, order: placing.Order) -> placing.
         numbers = [rest.text_of(item.get("id")) for item in known if item.get("username") == name]
         if not numbers:
             return placing.Placed(left={**choice.left, "assignee": f"the tracker has no user {str(name)[:80]}"})
-        _changed(source, place, _part(_asked(source, place), "data"), {"assignedto": numbers[0]})
+        _changed(source, place, rest.part(_asked(source, place), "data"), {"assignedto": numbers[0]})
         return placing.Placed(choice.set, choice.left, {"assignee": str(name)})
 
 
@@ -138,9 +138,9 @@ def _noted(source: Source, place: str, *, mark: str, content: Mapping[str, objec
             "messageid": mark,
         }
         told = rest.told(_call(source, "POST", "msg", send={name: item for name, item in message.items() if item}).body)
-        numbers = [rest.text_of(_part(told, "data").get("id"))]
-    issue = _part(_asked(source, place), "data")
-    listed = _part(issue, "attributes").get(MESSAGES)
+        numbers = [rest.text_of(rest.part(told, "data").get("id"))]
+    issue = rest.part(_asked(source, place), "data")
+    listed = rest.part(issue, "attributes").get(MESSAGES)
     if numbers[0] in {rest.text_of(item.get("id")) for item in listed or [] if isinstance(item, dict)}:
         return "The message was there already."
     _changed(source, place, issue, {"@op": "add", MESSAGES: [numbers[0]]})
@@ -154,8 +154,8 @@ def _resolved(source: Source, place: str) -> str:
     numbers = [rest.text_of(item.get("id")) for item in known if item.get("name") == wanted]
     if not numbers:
         raise outgoing.ExchangeFailed(f"the tracker has no status {wanted!r}; set resolved_status", permanent=True)
-    issue = _part(_asked(source, place), "data")
-    now = _part(_part(issue, "attributes"), "status").get("id")
+    issue = rest.part(_asked(source, place), "data")
+    now = rest.part(rest.part(issue, "attributes"), "status").get("id")
     if now == numbers[0]:
         return f"The issue was {wanted} already."
     _changed(source, place, issue, {"status": numbers[0]})
@@ -188,7 +188,7 @@ def _with_texts(source: Source, issues: Iterable[dict[str, Any]]) -> list[dict[s
     for issue in issues:
         numbers = [rest.whole(item.get("id")) for item in issue.get(MESSAGES) or [] if isinstance(item, dict)]
         first = min((number for number in numbers if number is not None), default=None)
-        text = "" if first is None else _part(_asked(source, f"msg/{first}/content"), "data").get("data")
+        text = "" if first is None else rest.part(_asked(source, f"msg/{first}/content"), "data").get("data")
         found.append({**issue, "body": text})
     return found
 
@@ -218,7 +218,7 @@ def _number(external_id: str) -> str:
 
 
 def _collection(told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    listed = _part(told, "data").get("collection")
+    listed = rest.part(told, "data").get("collection")
     if not isinstance(listed, list):
         raise outgoing.ExchangeFailed("Roundup answered with no list; check api_url", permanent=True)
     return [item for item in listed if isinstance(item, dict)]
@@ -228,8 +228,3 @@ def _iso(told: object) -> str | None:
     """`2026-11-20.09:30:00`, which is UTC, as ISO 8601."""
     text = rest.text_of(told)
     return f"{text.replace('.', 'T', 1)}Z" if text else None
-
-
-def _part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
