@@ -126,7 +126,6 @@
 
   function restore() {
     all("[data-row] [data-pick]").forEach((box) => { box.checked = picked.has(box.value); });
-    all("[data-row] [data-pick]").filter((box) => !box.isConnected).forEach((box) => picked.delete(box.value));
     tell();
   }
 
