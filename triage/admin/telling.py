@@ -1,6 +1,5 @@
 """Settings pages for who is told: owners of runbooks, and programs that hear by signed webhooks."""
 
-import base64
 from typing import Any
 
 from django import forms
@@ -10,7 +9,7 @@ from django.http import HttpRequest
 from runbooks.registry import RUNBOOKS
 from triage.admin.logged import LoggedAdmin
 from triage.admin.secret import SecretForm
-from triage.itsm import addresses
+from triage.itsm import addresses, standard
 from triage.models import EventEndpoint, Membership, RunbookOwner
 from triage.telling.kinds import EVENTS
 
@@ -75,13 +74,8 @@ class EndpointForm(SecretForm):
     def clean_new_secret(self) -> str:
         """One secret a line, the newest first; two while one is being rotated."""
         lines = [line.strip() for line in self.cleaned_data["new_secret"].splitlines() if line.strip()]
-        for line in lines:
-            try:
-                good = len(base64.b64decode(line.removeprefix("whsec_"), validate=True)) >= 24
-            except ValueError:
-                good = False
-            if not good or not line.startswith("whsec_"):
-                raise forms.ValidationError(f"{WANTED}.")
+        if not all(standard.is_secret(line) for line in lines):
+            raise forms.ValidationError(f"{WANTED}.")
         if not lines and not self.instance.secrets:
             raise forms.ValidationError(f"Messages are signed. {WANTED}.")
         if len(lines) > 2:

@@ -1,7 +1,5 @@
 """From a document to a plan, and from a plan that a person has seen to rows: all of them or none."""
 
-import base64
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +13,7 @@ from triage.applying.customers import Building
 from triage.applying.plan import MADE, Change, Plan
 from triage.applying.reading import Read
 from triage.applying.standing_rows import Standing
+from triage.itsm import standard
 from triage.models import Customer, EventEndpoint, Membership, Mode, Person, Role, Source
 
 Made = Sequence[tuple[str, str]]
@@ -121,7 +120,7 @@ def _write(change: Change, *, file: str, actor: str, at: datetime) -> list[tuple
     """Save one row with its line in the log; the secret that was made for it, if one was."""
     row, made = change.row, []
     if any(one.new == MADE for one in change.differences) and isinstance(row, Source | EventEndpoint):
-        row.secrets = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        row.secrets = standard.new_secret()
         made = [(f"{change.what} {change.name}", row.secrets)]
     reason = f"{file}: {change.what} {change.name}; {', '.join(one.words() for one in change.differences)}"
     events = {"create": "added", "change": "changed", "switch off": "switched off", "remove": "removed"}

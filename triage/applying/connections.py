@@ -1,6 +1,5 @@
 """The plan for what is connected: targets of runbooks, ITSMs with their mappings, programs that are told."""
 
-import base64
 import json
 from typing import Any
 
@@ -11,15 +10,12 @@ from triage.applying.customers import Building, Path
 from triage.applying.plan import MADE, Difference
 from triage.applying.reading import nearest
 from triage.applying.references import KEPT, NONE, ReferenceInvalid
-from triage.itsm import addresses, calling, credentials
+from triage.connecting.vendors import vendor_of
+from triage.itsm import addresses, calling, credentials, standard
 from triage.models import Customer, EventEndpoint, Source, SourceMapping, Target
 from triage.telling.kinds import EVENTS
 
-MADE_ELSEWHERE = ("zendesk",)
-"""ITSMs that make the signing secret themselves, to be copied from there."""
-
 SECRET_NAMES = frozenset({"password", "token", "value", "client_secret"})
-SHORTEST = 24
 NOT_SET: Any = object()
 
 
@@ -195,7 +191,7 @@ def _make_secret(
     """A new row that no secret was given for has one made when it is written."""
     if found is not None or said.secrets is not None:
         return
-    if isinstance(said, document.Connection) and said.kind in MADE_ELSEWHERE:
+    if isinstance(said, document.Connection) and vendor_of(said.kind).theirs:
         building.plan.notes.append(f"{said.slug}: {said.kind} makes its signing secret itself; give it under secrets")
         return
     change = building.plan.changes[-1]
@@ -241,15 +237,7 @@ def _check_endpoint(building: Building, one: document.Endpoint, path: Path) -> N
 
 def _signs(secrets: str) -> bool:
     lines = secrets.splitlines()
-    return 1 <= len(lines) <= 2 and all(_whsec(line) for line in lines)
-
-
-def _whsec(line: str) -> bool:
-    try:
-        long = len(base64.b64decode(line.removeprefix("whsec_"), validate=True)) >= SHORTEST
-    except ValueError:
-        return False
-    return long and line.startswith("whsec_")
+    return 1 <= len(lines) <= 2 and all(standard.is_secret(line) for line in lines)
 
 
 def _equal(stored: str, wanted: str) -> bool:

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -24,7 +23,6 @@ SHORTEST_SECRET, LONGEST_SECRET = 16, 500
 LONGEST_VALUE, MOST_VALUES = 500, 100
 PULLS = (60, 120, 300, 900, 3600)
 RESERVED = frozenset({"new"})
-_WHSEC = re.compile(r"whsec_[A-Za-z0-9+/]{32,}={0,2}")
 
 
 class ConnectRefused(Exception):
@@ -96,7 +94,7 @@ def add_secret(source: Source, *, person: Person, given: str = "", at: datetime)
 def _check_secret(source: Source, given: str) -> None:
     if not given.isprintable() or not SHORTEST_SECRET <= len(given) <= LONGEST_SECRET:
         raise ConnectRefused(_("A secret has 16 to 500 printable characters, in one line."))
-    if vendor_of(source.kind).signing == "whsec" and not _WHSEC.fullmatch(given):
+    if vendor_of(source.kind).signing == "whsec" and not standard.is_secret(given):
         raise ConnectRefused(_("The secret begins with whsec_, followed by at least 24 random bytes in base64."))
 
 

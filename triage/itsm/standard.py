@@ -32,6 +32,7 @@ from triage.itsm.base import (
 )
 from triage.models import Source
 
+SHORTEST_SECRET = 24
 SINGLE_BYTES = 1024 * 1024
 BULK_BYTES = 8 * 1024 * 1024
 BULK_LINES = 1000
@@ -49,6 +50,15 @@ _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|v(?!1,)[0-9]{1
 def new_secret() -> str:
     """A signing secret: 32 random bytes after `whsec_`."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def is_secret(text: str) -> bool:
+    """Whether this may sign: `whsec_` and at least 24 bytes in base64."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return text.startswith("whsec_") and len(key) >= SHORTEST_SECRET
 
 
 def signed_headers(secret: str, *, key: str, body: bytes, at: datetime) -> dict[str, str]:
