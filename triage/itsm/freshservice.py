@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from triage.itsm import article_links, html_text, placing, rest, strict_json, threads
+from triage.itsm import freshservice_placing, html_text, placing, rest, strict_json, threads
 from triage.itsm.base import Page, Parsed, PayloadInvalid, ReadFailed, ReplyFailed, Seen, SignatureInvalid, seen
 from triage.itsm.outgoing import ExchangeFailed
 from triage.models import Source
@@ -37,16 +37,12 @@ CHANNELS = {
     "4": "chat",
 }
 SETTLED = frozenset({"resolved", "closed"})
-PLACES = {"group": "group_id", "assignee": "responder_id", "category": "category", "subcategory": "sub_category"}
-NUMBERS = frozenset({"group", "assignee"})
-ECHO = {"group": "assignment_group", "category": "category", "subcategory": "sub_category"}
 RESOLVED = 4
 # a message without a usable moment counts as older than it is, so that the next pull is never taken for an old state
 HINT_AGE = timedelta(minutes=10)
 
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _SHOWN_ID = re.compile(r"(?:#?[A-Z]{1,10}-)?([1-9][0-9]{0,18})")
-_ARTICLE = re.compile(r"/(?:support|a)/solutions/articles/([0-9]{1,19})(?:-|/|$)")
 _PAGE = re.compile(r"[1-9][0-9]{0,4}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})")
 
@@ -161,7 +157,7 @@ def read(source: Source, external_id: str) -> Seen | None:
     if not _ID.fullmatch(external_id):
         raise ReadFailed(f"ticket {external_id!r} is no number of a Freshservice ticket")
     with rest.reading(external_id):
-        record = _with_article(source, _ticket(source, external_id))
+        record = freshservice_placing.with_article(source, _ticket(source, external_id))
         return seen(source, rest.ticket(record, converted, at=datetime.now(UTC)))
 
 
@@ -198,7 +194,7 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
             raise ExchangeFailed("Freshservice answered without tickets", permanent=False)
         more = 'rel="next"' in answer.headers.get("link", "")
         records = [_whole(source, ticket) for ticket in tickets]
-        records = [_with_article(source, one) if _settled(one) else one for one in records]
+        records = [freshservice_placing.with_article(source, one) if _settled(one) else one for one in records]
         following = f"{int(number) + 1}|{until.timestamp():.0f}" if more else ""
         pause = _pause(answer.headers) if more else 0.0
         raw = answer.body
@@ -220,22 +216,6 @@ def _whole(source: Source, ticket: object) -> object:
 
 def _settled(ticket: object) -> bool:
     return isinstance(ticket, dict) and _word(STATES, ticket.get("status")) in SETTLED
-
-
-def _with_article(source: Source, ticket: Any) -> Any:
-    """With the number of the solution article that an agent linked to last, where the settings ask for it."""
-    number = rest.text_of(ticket.get("id"))
-    if not article_links.wanted(source) or not _ID.fullmatch(number):
-        return ticket
-    raw = rest.call(source, "GET", f"/api/v2/tickets/{number}/conversations", query={"per_page": str(PAGE)}).body
-    listed = rest.told(raw).get("conversations")
-    said = [
-        html.unescape(rest.text_of(item.get("body")))
-        for item in reversed(listed if isinstance(listed, list) else [])
-        if isinstance(item, dict) and item.get("incoming") is not True
-    ]
-    ours = [text for text in said if "[Triage " not in text]
-    return {**ticket, "attached_article": article_links.newest(source, ours, path=_ARTICLE)}
 
 
 def _pause(headers: Mapping[str, str]) -> float:
@@ -260,7 +240,7 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
             text = html.escape(str(content.get("text") or ""), quote=False).replace("\n", "<br>")
             note = {"body": f"<div>{text}<br>{mark}</div>", "private": content.get("public") is not True}
             rest.call(source, "POST", f"{path}/notes", send=note)
-        settled = _word(STATES, ticket.get("status")) in SETTLED
+        settled = _settled(ticket)
         if what == "resolve" and not settled:
             rest.call(source, "PUT", path, send={**_missing(source, ticket), "status": RESOLVED})
             return "Told Freshservice."
@@ -275,34 +255,9 @@ def place(source: Source, *, external_id: str, order: placing.Order) -> placing.
         raise ReplyFailed(f"ticket {external_id!r} is no number of a Freshservice ticket", permanent=True)
     with rest.replying():
         ticket = _ticket(source, external_id)
-        if _word(STATES, ticket.get("status")) in SETTLED:
+        if _settled(ticket):
             return placing.finished(order)
-        custom = ticket.get("custom_fields")
-        own = custom if isinstance(custom, dict) else {}
-        now = {name: rest.text_of(ticket.get(column)) for name, column in PLACES.items()}
-        now |= {f"{placing.FIELD}{name}": rest.text_of(value) for name, value in own.items()}
-        choice = placing.choose(source, order=order, now=now)
-        change: dict[str, object] = {
-            PLACES[name]: _number(name, value) if name in NUMBERS else value
-            for name, value in choice.set.items()
-            if name in PLACES
-        }
-        filled = {name.removeprefix(placing.FIELD): value for name, value in choice.set.items() if name not in PLACES}
-        if filled:
-            change["custom_fields"] = filled
-        if change:
-            rest.call(source, "PUT", f"/api/v2/tickets/{external_id}", send=change)
-        echo = {ECHO[name]: str(value) for name, value in choice.set.items() if name in ECHO}
-        return placing.Placed(choice.set, choice.left, echo | {f"custom_{name}": str(v) for name, v in filled.items()})
-
-
-def _number(name: str, value: object) -> int:
-    number = rest.whole(value)
-    if number is None:
-        raise ReplyFailed(
-            f"{name} {str(value)[:60]!r} is no number; Freshservice names groups and agents so", permanent=True
-        )
-    return number
+        return freshservice_placing.place(source, f"/api/v2/tickets/{external_id}", ticket, order=order)
 
 
 def _missing(source: Source, ticket: Mapping[str, Any]) -> dict[str, object]:

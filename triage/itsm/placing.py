@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from triage.itsm import rest
+from triage.itsm.base import ReplyFailed
 from triage.models import Source
 
 Wanted = Mapping[str, str | list[str]]
@@ -204,6 +206,15 @@ def _add(choice: Choice, name: str, value: list[str], now: str | Collection[str]
         choice.left[name] = f"somebody took {', '.join(removed)[:80]} away"
     elif not missing:
         choice.left[name] = ALREADY
+
+
+def numbered(name: str, value: object, *, vendor: str) -> int:
+    """A group or person of a vendor that knows them by number; raises ReplyFailed."""
+    number = rest.whole(value)
+    if number is None:
+        why = f"{name} {str(value)[:60]!r} is no number; {vendor} names groups and people so"
+        raise ReplyFailed(why, permanent=True)
+    return number
 
 
 def _shown(name: str) -> str:

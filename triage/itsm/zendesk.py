@@ -9,14 +9,13 @@ Formats: developer.zendesk.com, "Verifying webhooks", "Ticket events", "Incremen
 import base64
 import hashlib
 import hmac
-import html
 import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from triage.itsm import article_links, html_text, placing, rest, strict_json, threads
+from triage.itsm import html_text, placing, rest, strict_json, threads, zendesk_placing
 from triage.itsm.base import Page, Parsed, PayloadInvalid, ReadFailed, ReplyFailed, Seen, SignatureInvalid, seen
 from triage.itsm.outgoing import ExchangeFailed
 from triage.models import Source
@@ -32,11 +31,8 @@ OLDEST_START = 60.0  # and nothing of the last minute
 CHANNELS = {"email": "mail", "mail": "mail", "voice": "phone", "web_service": "api", "api": "api"}
 GONE = frozenset({"deleted", "closed"})
 SETTLED = frozenset({"solved", "closed"})
-NUMBERS = {"group": "group_id", "assignee": "assignee_id"}
-OWN = placing.FIELD
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
-_ARTICLE = re.compile(r"/hc/(?:[A-Za-z-]{2,12}/)?articles/([0-9]{1,19})(?:-|/|$)")
 _EVENT = "zen:event-type:ticket."
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _CURSOR = re.compile(r"[\x21-\x7e]{1,2000}")
@@ -126,7 +122,9 @@ def _kind(record: Mapping[str, Any]) -> str:
 
 def _fields(record: Mapping[str, Any]) -> dict[str, str]:
     names = {"organisation": "organization_id", "assignment_group": "group_id", "updated_by": "actor_id"}
-    found = {name: _number(record.get(key)) for name, key in {**names, "requester_id": "requester_id"}.items()}
+    found = {
+        name: zendesk_placing.number(record.get(key)) for name, key in {**names, "requester_id": "requester_id"}.items()
+    }
     custom = record.get("custom_fields")
     for item in custom if isinstance(custom, list) else ():
         if isinstance(item, dict):
@@ -143,12 +141,6 @@ def _due(record: Mapping[str, Any]) -> str | None:
     return rest.text_of(record.get("due_at")) or next(iter(ends), None)
 
 
-def _number(value: object) -> str:
-    """A number as text; events write 0 where there is nobody."""
-    text = rest.text_of(value)
-    return "" if text == "0" else text
-
-
 def read(source: Source, external_id: str) -> Seen | None:
     """The ticket and its requester as they are now; raises ReadFailed."""
     if not _ID.fullmatch(external_id):
@@ -157,7 +149,7 @@ def read(source: Source, external_id: str) -> Seen | None:
         told = rest.told(
             rest.call(source, "GET", f"/api/v2/tickets/{external_id}.json", query={"include": "users,slas"}).body
         )
-        _add_attached(source, [told.get("ticket")], settled_only=False)
+        zendesk_placing.add_attached(source, [told.get("ticket")])
         return seen(source, rest.ticket(_with_people([told.get("ticket")], told)[0], converted, at=datetime.now(UTC)))
 
 
@@ -178,38 +170,14 @@ def pull(source: Source, *, since: datetime, cursor: str) -> Page:
         following = "" if told.get("end_of_stream") or not after else str(after)
         if following and not _CURSOR.fullmatch(following):
             raise ExchangeFailed("the incremental export answered with an unusable after_cursor", permanent=False)
-        _add_attached(source, tickets, settled_only=True)
+        zendesk_placing.add_attached(source, [ticket for ticket in tickets if _is_settled(ticket)])
         records = _with_people(tickets, told)
         pause = BETWEEN_PAGES if following else 0.0
         return rest.page(records, converted, at=datetime.now(UTC), raw=raw, cursor=following, pause=pause)
 
 
-def _add_attached(source: Source, tickets: list[Any], *, settled_only: bool) -> None:
-    """Under `attached_article`, the number of the Help Center article that an agent linked to last in a comment."""
-    for ticket in tickets if article_links.wanted(source) else ():
-        number = rest.text_of(ticket.get("id")) if isinstance(ticket, dict) else ""
-        status = rest.text_of(ticket.get("status")).lower() if number else "deleted"
-        if not _ID.fullmatch(number) or status == "deleted" or (settled_only and status not in SETTLED):
-            continue
-        query = {"include": "users", "sort_order": "desc", "page[size]": "100"}
-        told = rest.told(rest.call(source, "GET", f"/api/v2/tickets/{number}/comments.json", query=query).body)
-        ticket["attached_article"] = article_links.newest(source, _said_by_agents(source, told), path=_ARTICLE)
-
-
-def _said_by_agents(source: Source, told: Mapping[str, Any]) -> list[str]:
-    """The comments of agents and administrators, but not our own, newest first; links stand in the HTML."""
-    users, comments = told.get("users"), told.get("comments")
-    own = str(source.settings.get("own_user") or "")
-    agents = {
-        rest.text_of(user.get("id"))
-        for user in (users if isinstance(users, list) else ())
-        if isinstance(user, dict) and user.get("role") in {"agent", "admin"}
-    } - {own}
-    return [
-        html.unescape(rest.text_of(item.get("html_body") or item.get("body")))
-        for item in (comments if isinstance(comments, list) else ())
-        if isinstance(item, dict) and rest.text_of(item.get("author_id")) in agents
-    ]
+def _is_settled(ticket: object) -> bool:
+    return isinstance(ticket, dict) and rest.text_of(ticket.get("status")).lower() in SETTLED
 
 
 def _with_people(tickets: list[Any], told: Mapping[str, Any]) -> list[Any]:
@@ -238,9 +206,7 @@ def reply(source: Source, *, external_id: str, key: str, what: str, content: Map
         raise ReplyFailed(f"ticket {external_id!r} is no number of a Zendesk ticket", permanent=True)
     path, tag = f"/api/v2/tickets/{external_id}.json", f"triage_{rest.mark(key)}"
     with rest.replying():
-        ticket = rest.told(rest.call(source, "GET", path).body).get("ticket")
-        if not isinstance(ticket, dict) or not isinstance(ticket.get("tags"), list):
-            raise ExchangeFailed("Zendesk answered without the ticket and its tags", permanent=False)
+        ticket = _tagged(source, path)
         if tag in ticket["tags"]:
             return "Zendesk has it already."
         status = rest.text_of(ticket.get("status")).lower()
@@ -263,47 +229,15 @@ def place(source: Source, *, external_id: str, order: placing.Order) -> placing.
         raise ReplyFailed(f"ticket {external_id!r} is no number of a Zendesk ticket", permanent=True)
     path = f"/api/v2/tickets/{external_id}.json"
     with rest.replying():
-        ticket = rest.told(rest.call(source, "GET", path).body).get("ticket")
-        if not isinstance(ticket, dict) or not isinstance(ticket.get("tags"), list):
-            raise ExchangeFailed("Zendesk answered without the ticket and its tags", permanent=False)
-        if rest.text_of(ticket.get("status")).lower() in {*GONE, "solved"}:
+        ticket = _tagged(source, path)
+        if rest.text_of(ticket.get("status")).lower() in {*GONE, *SETTLED}:
             return placing.finished(order)
-        choice = placing.choose(source, order=order, now=_stands(ticket))
-        change: dict[str, object] = {
-            NUMBERS[name]: _whole(name, value) for name, value in choice.set.items() if name in NUMBERS
-        }
-        if "labels" in choice.set:
-            change["tags"] = [*ticket["tags"], *choice.set["labels"]]
-        own = {name.removeprefix(OWN): value for name, value in choice.set.items() if name.startswith(OWN)}
-        if own:
-            change["custom_fields"] = [{"id": int(name), "value": value} for name, value in own.items()]
-        if change:
-            safe = {"safe_update": True, "updated_stamp": ticket.get("updated_at")}
-            rest.call(source, "PUT", path, send={"ticket": {**change, **safe}})
-        echo = {f"field_{name}": str(value) for name, value in own.items()}
-        echo |= {"assignment_group": str(choice.set["group"])} if "group" in choice.set else {}
-        return placing.Placed(choice.set, choice.left, echo)
+        return zendesk_placing.place(source, path, ticket, order=order)
 
 
-def _stands(ticket: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """What stands in the fields that may be set, empty where nothing does."""
-    custom = ticket.get("custom_fields")
-    return {
-        "group": _number(ticket.get("group_id")),
-        "assignee": _number(ticket.get("assignee_id")),
-        "labels": [str(tag) for tag in ticket["tags"]],
-        **{
-            f"{OWN}{item['id']}": rest.text_of(item.get("value"))
-            for item in (custom if isinstance(custom, list) else ())
-            if isinstance(item, dict) and isinstance(item.get("id"), int)
-        },
-    }
-
-
-def _whole(name: str, value: object) -> int:
-    number = rest.whole(value)
-    if number is None:
-        raise ReplyFailed(
-            f"{name} {str(value)[:60]!r} is no number; Zendesk names groups and people so", permanent=True
-        )
-    return number
+def _tagged(source: Source, path: str) -> dict[str, Any]:
+    """The ticket with its tags as it is now."""
+    ticket = rest.told(rest.call(source, "GET", path).body).get("ticket")
+    if not isinstance(ticket, dict) or not isinstance(ticket.get("tags"), list):
+        raise ExchangeFailed("Zendesk answered without the ticket and its tags", permanent=False)
+    return ticket
