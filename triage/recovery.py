@@ -53,6 +53,7 @@ from triage.models import (
     WorkerBeat,
     Writeback,
 )
+from triage.models.job import LEARNING
 from triage.stuck import Sweep, expired_requests, lost_runs, returned_claims
 
 log = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ def _bells(found: Sweep, *, at: datetime) -> None:
     found.bells += [("pull_sources", (source,)) for source in pulling.due(at=at)]
     found.bells += [("sync_articles", (feed,)) for feed in passes.due(at=at)]
     left = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
-    jobs = Job.objects.filter(left, kind__in=["train", "compare", "gaps"], customer__isnull=False).order_by("pk")
+    jobs = Job.objects.filter(left, kind__in=LEARNING, customer__isnull=False).order_by("pk")
     found.bells += [("learn", (job,)) for job in jobs.values_list("pk", flat=True)]
 
 
@@ -229,11 +230,7 @@ def _gaps(_: Sweep, *, at: datetime) -> None:
     said = Review.objects.filter(customer=OuterRef("pk"), article="", verdict=Review.Verdict.NONE)
     some = Q(Exists(said)) | Q(Exists(Gap.objects.filter(customer=OuterRef("pk"))))
     for customer in Customer.objects.filter(some).order_by("pk"):
-        fresh = {"kind": "gaps", "customer": customer, "changed_at": at}
-        job, made = Job.objects.get_or_create(name=f"gaps-{customer.pk}", defaults=fresh)
-        over = Job.objects.filter(pk=job.pk, status__in=[Job.Status.DONE, Job.Status.FAILED], changed_at__lte=at - DAY)
-        if not made:
-            over.update(status=Job.Status.WAITING, holder=None, leased_until=None, progress="", changed_at=at)
+        Job.objects.put_in_line(f"gaps-{customer.pk}", at=at, over_since=at - DAY, kind="gaps", customer=customer)
 
 
 STEPS: tuple[Callable[..., None], ...] = (

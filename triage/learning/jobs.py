@@ -17,12 +17,13 @@ from triage.learning.labelled import TrainingRefused
 from triage.learning.publish import PublishRefused, publish
 from triage.learning.train import train
 from triage.models import Customer, Job, Person, Release
+from triage.models.job import LEARNING
 from triage.serving import NoModel
 
 LEASE = timedelta(hours=2)
 """Longer than the longest training; a job whose holder was lost is taken up afterwards."""
 
-TRAIN, COMPARE, GAPS = "train", "compare", "gaps"
+TRAIN, COMPARE, GAPS = LEARNING
 Progress: TypeAlias = Callable[[str], object]
 
 
@@ -55,12 +56,10 @@ def ask_grouping(*, customer: Customer, person: Person, at: datetime) -> Job:
 def _ask(customer: Customer, *, kind: str, key: str, person: Person, settings: dict[str, int], at: datetime) -> Job:
     """One row for each kind and customer (or pair), so that whoever asks twice gets one piece of work."""
     name = f"{kind}-{customer.pk}{key}"
-    fresh = {"status": Job.Status.WAITING, "holder": None, "leased_until": None, "progress": "", "changed_at": at}
-    given = {"kind": kind, "customer": customer, "settings": {**settings, "actor": f"person:{person.pk}"}, **fresh}
+    told = {**settings, "actor": f"person:{person.pk}"}
     with transaction.atomic():
-        job, made = Job.objects.get_or_create(name=name, defaults=given)
-        ended = Job.objects.filter(pk=job.pk, status__in=[Job.Status.DONE, Job.Status.FAILED])
-        if not made and not ended.update(**given):
+        job = Job.objects.put_in_line(name, at=at, kind=kind, customer=customer, settings=told)
+        if job is None:
             raise JobRefused("It has been asked for already: its progress is shown here.")
         lifecycle.record(row=job, event=f"{kind} asked for", at=at, actor=f"person:{person.pk}", reason=name)
     return job
@@ -76,7 +75,7 @@ def run_job(job_id: int, *, at: datetime) -> bool:
     holder = uuid.uuid4()
     free = Q(status=Job.Status.WAITING) | Q(status=Job.Status.LEASED, leased_until__lt=at)
     mine = Job.objects.filter(pk=job_id, holder=holder)
-    if not Job.objects.filter(free, pk=job_id, kind__in=KINDS, customer__isnull=False).update(
+    if not Job.objects.filter(free, pk=job_id, kind__in=LEARNING, customer__isnull=False).update(
         status=Job.Status.LEASED, holder=holder, leased_until=at + LEASE, changed_at=at
     ):
         return False
