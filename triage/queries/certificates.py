@@ -1,5 +1,6 @@
 """Certificates as people read them: how each stands, what its runs were found to be, and what others lack."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -79,7 +80,7 @@ class CertificateCard:
 
 def cards(person: Person, *, customer: Customer | None, at: datetime) -> list[CertificateCard]:
     """Those that hold first, then the newest; at most 100, in one query."""
-    rows = _rows(person)
+    rows = visible(person)
     if customer is not None:
         rows = rows.filter(customer=customer)
     found = [card(row, at=at) for row in rows.order_by("-issued_at")[:MOST]]
@@ -87,19 +88,32 @@ def cards(person: Person, *, customer: Customer | None, at: datetime) -> list[Ce
 
 
 def card(row: Certificate, *, at: datetime) -> CertificateCard:
-    """One certificate, read with `one` or `cards`."""
+    """One certificate, read with `visible` or `cards`."""
     count = getattr(row, "count", None) or CertificateCount(certificate=row)
     return CertificateCard(row, _state(row, at=at), [title(key) for key in row.runbooks], count)
 
 
-def _rows(person: Person) -> QuerySet[Certificate]:
+def visible(person: Person) -> QuerySet[Certificate]:
+    """The certificates that the person may see, with what their page shows."""
     rows: QuerySet[Certificate] = Certificate.objects.visible_to(person)
     return rows.select_related("customer", "release", "registration", "count").defer("release__measures")
 
 
-def visible(person: Person) -> QuerySet[Certificate]:
-    """The certificates that the person may see, with what their page shows."""
-    return _rows(person)
+def holding(*, at: datetime) -> QuerySet[Certificate]:
+    """Everybody's that hold now, as far as can be told without opening a model: neither revoked, expired nor left."""
+    return Certificate.objects.filter(
+        revoked_at__isnull=True, expires_at__gt=at, release__status=Release.Status.IN_FORCE
+    )
+
+
+def certified(customers: Iterable[int], *, at: datetime) -> dict[str, set[int]]:
+    """By runbook those of the customers where a certificate covers it now; one query."""
+    found: dict[str, set[int]] = {}
+    rows = holding(at=at).filter(customer__in=customers)
+    for customer, runbooks in rows.values_list("customer_id", "runbooks"):
+        for key in runbooks:
+            found.setdefault(key, set()).add(customer)
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,12 +158,7 @@ def lacking(person: Person, *, customer: Customer | None, at: datetime) -> list[
     counts: dict[int, dict[str, ArticleCount]] = {}
     for row in ArticleCount.objects.filter(customer__in=customers):
         counts.setdefault(row.customer_id, {})[row.article] = row
-    covered: dict[int, set[str]] = {}
-    held = Certificate.objects.filter(
-        customer__in=customers, revoked_at__isnull=True, expires_at__gt=at, release__status=Release.Status.IN_FORCE
-    )
-    for key, runbooks in held.values_list("customer", "runbooks"):
-        covered.setdefault(key, set()).update(runbooks)
+    covered = certified([one.pk for one in customers], at=at)
     modelled = set(
         Release.objects.filter(customer__in=customers, status=Release.Status.IN_FORCE).values_list(
             "customer_id", flat=True
@@ -160,7 +169,7 @@ def lacking(person: Person, *, customer: Customer | None, at: datetime) -> list[
     found = []
     for each in customers:
         leads = led(articles, each)
-        for key in sorted(set(leads) - covered.get(each.pk, set())):
+        for key in sorted(key for key in leads if each.pk not in covered.get(key, ())):
             mine = [counts.get(each.pk, {}).get(label) for label in leads[key]]
             alpha, delta = alpha_for(each, RUNBOOKS[key]), monthly_delta(yearly=each.yearly_delta)
             found.append(

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbooks.registry import RUNBOOKS
 from triage.models import Article, Certificate, Customer, Release, Tuning
+from triage.queries.certificates import holding, title
 from triage.serving.offers import leads_to
 
 
@@ -56,9 +56,7 @@ def of_change(
     labels = {label, *([now.label] if now else [])}
     rows = [_version(row) for row in Article.objects.filter(translation_group__in=labels).only(*_READ)]
     after = [row for row in rows if now is None or row.pk != now.pk] + [then]
-    held = Certificate.objects.filter(
-        revoked_at__isnull=True, expires_at__gt=at, release__status=Release.Status.IN_FORCE
-    )
+    held = holding(at=at)
     if customer is not None:
         held = held.filter(customer=customer)
     mine: dict[Customer, list[Certificate]] = {}
@@ -73,7 +71,7 @@ _READ = ("customer_id", "translation_group", "runbook", "retired_at")
 
 
 def _titles(keys: Iterable[str]) -> str:
-    return ", ".join(RUNBOOKS[key].title if key in RUNBOOKS else key for key in keys)
+    return ", ".join(title(key) for key in keys)
 
 
 def _version(row: Article) -> Version:

@@ -18,7 +18,6 @@ from triage.models import (
     Article,
     ArticleCount,
     ArticleWeek,
-    Certificate,
     Customer,
     Person,
     Release,
@@ -27,6 +26,7 @@ from triage.models import (
     Tuning,
 )
 from triage.queries import articles, blind
+from triage.queries.certificates import certified
 
 PAGE = 100
 SUMS = ("tickets", "tickets_90", "confirmed", "confirmed_90", "verdicts_90", "agreed_90")
@@ -150,18 +150,6 @@ def used(rows: Iterable[Article], *, customers: Sequence[int]) -> dict[int, Use]
         for one in rows
         if (mine := [count for count in by_label.get(one.translation_group, []) if _counts_for(one, count)])
     }
-
-
-def certified(customers: Sequence[int], *, at: datetime) -> dict[str, set[int]]:
-    """By runbook the customers where a certificate covers it now, as far as can be told without opening a model."""
-    rows = Certificate.objects.filter(
-        customer__in=customers, revoked_at__isnull=True, expires_at__gt=at, release__status=Release.Status.IN_FORCE
-    )
-    found: dict[str, set[int]] = {}
-    for customer, runbooks in rows.values_list("customer_id", "runbooks"):
-        for key in runbooks:
-            found.setdefault(key, set()).add(customer)
-    return found
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ MOST = 100
 
 
 def releases(person: Person, *, customer: Customer | None) -> QuerySet[Release]:
-    """The newest releases first, with how many valid-looking certificates each has earned (`certificates`)."""
+    """The newest releases first, with how many certificates each has earned that nobody revoked (`held`)."""
     rows: QuerySet[Release] = Release.objects.visible_to(person)
     if customer is not None:
         rows = rows.filter(customer=customer)

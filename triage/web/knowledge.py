@@ -12,6 +12,7 @@ from triage.models import Article
 from triage.permissions import can_write_article, publishes_at
 from triage.queries import articles as reads
 from triage.queries import feeds, library
+from triage.queries.certificates import certified
 from triage.queries.customers import customers_of
 from triage.queries.library import SHOW, SORTS, Wanted, Week
 from triage.web import charts
@@ -59,7 +60,7 @@ def article(request: DeskRequest, pk: int) -> HttpResponse:
     others = reads.visible_to(request.user).filter(translation_group=row.translation_group).exclude(pk=row.pk)
     verdicts, latest = library.solved(request.user, row, customers=keys, at=at)
     weeks = library.weeks(row, customers=keys, at=at)
-    held = library.certified(keys, at=at).get(row.runbook, set())
+    held = certified(keys, at=at).get(row.runbook, set())
     context = {
         "article": row,
         "translations": others.filter(retired_at__isnull=True).order_by("language", "pk")[:50],
