@@ -76,12 +76,11 @@ def listed(person: Person, keys: Iterable[int], *, at: datetime) -> Several:
 
 def _own(tickets: Sequence[Ticket]) -> dict[int, list[str]]:
     """What of each ticket's text and fields not all of them share, in the order in which it stands there."""
+    if len(tickets) < 2:
+        return {ticket.pk: [] for ticket in tickets}
     said = {ticket.pk: _parts(ticket) for ticket in tickets}
-    shared = set.intersection(*(set(parts) for parts in said.values())) if len(said) > 1 else set()
-    return {
-        pk: [part for part in parts if part not in shared][:_WORDS] if shared or len(said) > 1 else []
-        for pk, parts in said.items()
-    }
+    shared = set.intersection(*(set(parts) for parts in said.values()))
+    return {pk: [part for part in parts if part not in shared][:_WORDS] for pk, parts in said.items()}
 
 
 def _parts(ticket: Ticket) -> list[str]:
