@@ -206,11 +206,9 @@ def _read(setting: Setting, text: str) -> str | list[str]:
 def _check_address(url: str, person: Person) -> None:
     """A customer's administrator may not make this installation call machines of the provider's own network."""
     try:
-        addresses.check(url)
-        addresses.meant(url, internal=person.is_superuser, networks=calling.networks())
+        addresses.allowed(url, internal=person.is_superuser, networks=calling.networks())
     except addresses.AddressRefused as error:
-        message = str(error).partition(": tick")[0]
-        raise ConnectRefused(_("This address may not be called: %(why)s") % {"why": message}) from None
+        raise ConnectRefused(_("This address may not be called: %(why)s") % {"why": error.why}) from None
     except OSError:
         raise ConnectRefused(_("The host of this address has no entry in the DNS. Compare its spelling.")) from None
 

@@ -27,8 +27,16 @@ SHARED = ipaddress.ip_network("100.64.0.0/10")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
+TICK = ': tick "internal" if that is meant.'
+
+
 class AddressRefused(Exception):
     """This address is not to be called; the message says why and what may be done."""
+
+    @property
+    def why(self) -> str:
+        """The message for whoever has nothing to tick."""
+        return str(self).removesuffix(TICK)
 
 
 def check(url: str) -> None:
@@ -44,17 +52,17 @@ def check(url: str) -> None:
         raise AddressRefused("Leave name and password out of the address: messages are signed.")
 
 
-def allowed(url: str, *, internal: bool) -> list[str]:
+def allowed(url: str, *, internal: bool, networks: Sequence[Network] = ()) -> list[str]:
     """The IP addresses that the URL's host means now; AddressRefused where one of them is not to be called.
 
-    OSError where the name cannot be resolved.
+    `networks`: ours that may be called anyway. OSError where the name cannot be resolved.
     """
     check(url)
-    return meant(url, internal=internal)
+    return meant(url, internal=internal, networks=networks)
 
 
 def meant(url: str, *, internal: bool, networks: Sequence[Network] = ()) -> list[str]:
-    """`allowed` for an address that was checked when it was entered. `networks`: ours that may be called anyway."""
+    """`allowed` for an address that was checked when it was entered."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -85,7 +93,7 @@ def trouble(number: str, *, internal: bool, networks: Sequence[Network] = ()) ->
     if address.is_loopback or address.is_private or (address.version == 4 and address in SHARED):
         if internal or any(address in network for network in networks):
             return ""
-        return 'in our own network: tick "internal" if that is meant.'
+        return f"in our own network{TICK}"
     if address.is_reserved or not address.is_global:
         return "which is reserved."
     return ""

@@ -103,8 +103,7 @@ def _numbers(url: str, *, internal: bool) -> list[str]:
     try:
         return addresses.meant(url, internal=internal, networks=networks())
     except addresses.AddressRefused as error:
-        why = str(error).partition(": tick")[0]
-        raise ExchangeFailed(f"it is not called: {why}", permanent=False) from None
+        raise ExchangeFailed(f"it is not called: {error.why}", permanent=False) from None
     except OSError as error:
         raise ExchangeFailed(
             f"{host} does not answer: its name cannot be resolved: {error}", permanent=False
