@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Q
-
-from triage.models import Customer, Decision, EventEndpoint, Mode, Notification, Posting, Prediction, Review, Ticket
+from triage.models import Customer, Decision, Mode, Notification, Posting, Prediction, Review, Ticket
 from triage.queries import articles
 from triage.queries.blind import GRACE, UNDO
 from triage.queries.log import name_of
 from triage.telling.kinds import DECIDED, KINDS
-from triage.telling.rows import LONGEST_TEXT, plain
+from triage.telling.rows import LONGEST_TEXT, endpoints_of, plain
 
 BATCH = 500
 AT_ONCE = timedelta(0)
@@ -36,11 +34,7 @@ class Decided:
 
 def listeners(customer: Customer) -> list[int]:
     """The endpoints that asked for this event by name; none for a customer that is only observed."""
-    if customer.mode == Mode.OBSERVE:
-        return []
-    rows = EventEndpoint.objects.filter(Q(customer__isnull=True) | Q(customer=customer), enabled=True)
-    event = KINDS[DECIDED].event
-    return [pk for pk, kinds in rows.values_list("pk", "kinds") if event in kinds]
+    return [] if customer.mode == Mode.OBSERVE else endpoints_of(KINDS[DECIDED].event, customer)
 
 
 def tell_decided(

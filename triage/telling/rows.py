@@ -38,7 +38,7 @@ def tell(
     act on it. None where it was told before, or where nobody is to hear of it.
     """
     how = KINDS[kind]
-    endpoints = _endpoints(how.event, customer)
+    endpoints = endpoints_of(how.event, customer)
     if not (how.desk or endpoints):
         return None
     said = dict(data or {})
@@ -89,8 +89,8 @@ def plain(text: str) -> str:
     return _UNSEEN.sub(" ", text).strip()
 
 
-def _endpoints(event: str, customer: Customer | None) -> list[int]:
-    """The endpoints that hear of this event."""
+def endpoints_of(event: str, customer: Customer | None) -> list[int]:
+    """The endpoints that hear of this event; of a stream those that name it."""
     mine = Q(customer__isnull=True)
     if customer is not None:
         mine |= Q(customer=customer)
