@@ -22,6 +22,7 @@ from triage.models import ArticleFeed
 PAGE = 50
 MANY = 250
 MOST_PAGES = 20
+STAMP = "createdAt"
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _CURSOR = re.compile(r"[\x21-\x7e]{1,2000}")
 
@@ -57,8 +58,10 @@ def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: dateti
         told = rest.told(base.ask(feed, path, query).body)
         found = base.records(told, "results")
         changed = found if since is None else [one for one in found if not _is_before(one, since)]
-        place = said.site.rstrip("/") or base.root(feed)
-        entries, unusable = base.usable(changed, lambda record: [_entry(record, said, place=place)], name="id")
+        address = f"{said.site.rstrip('/') or base.root(feed)}/wiki"
+        entries, unusable = base.usable(
+            changed, lambda record: [entry(record, said, address=address, stamp=STAMP)], name="id"
+        )
         following = "" if len(changed) < len(found) else _following(told)
         going_on = f"{spaces_of};{label};{following}" if following else ""
         return Listed(entries=entries, unusable=unusable, cursor=going_on)
@@ -98,8 +101,7 @@ def _objects(told: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _following(told: Mapping[str, object]) -> str:
-    links = told.get("_links")
-    following = rest.text_of(links.get("next")) if isinstance(links, dict) else ""
+    following = rest.text_of(rest.part(told, "_links").get("next"))
     if not following:
         return ""
     after = parse_qs(urlsplit(following).query).get("cursor", [""])[0]
@@ -109,11 +111,12 @@ def _following(told: Mapping[str, object]) -> str:
 
 
 def _is_before(record: object, since: datetime) -> bool:
-    moment = _moment(record) if isinstance(record, dict) else None
+    moment = _moment(record, STAMP) if isinstance(record, dict) else None
     return moment is not None and moment < since
 
 
-def _entry(record: Mapping[str, object], said: Settings, *, place: str) -> Entry:
+def entry(record: Mapping[str, object], said: Settings, *, address: str, stamp: str) -> Entry:
+    """A page of either edition; raises RecordRefused. address: before its number; stamp: the version's moment."""
     number = rest.text_of(record.get("id"))
     if not _ID.fullmatch(number):
         raise RecordRefused("a page's id is a number")
@@ -122,28 +125,24 @@ def _entry(record: Mapping[str, object], said: Settings, *, place: str) -> Entry
         key=number,
         group=number,
         title=base.title(rest.text_of(record.get("title"))),
-        body=base.body(storage_format.to_text(stored(record))),
+        body=base.body(storage_format.to_text(_stored(record))),
         language=base.language(said.language),
         live=record.get("status") == "current",
-        url=f"{place}/wiki/pages/viewpage.action?pageId={number}",
-        changed_at=_moment(record),
+        url=f"{address}/pages/viewpage.action?pageId={number}",
+        changed_at=_moment(record, stamp),
     )
 
 
-def stored(record: Mapping[str, object]) -> str:
+def _stored(record: Mapping[str, object]) -> str:
     """The page's body in storage format; raises RecordRefused where the answer holds none."""
-    body = record.get("body")
-    storage = body.get("storage") if isinstance(body, dict) else None
-    value = storage.get("value") if isinstance(storage, dict) else None
+    value = rest.part(rest.part(record, "body"), "storage").get("value")
     if not isinstance(value, str):
         raise RecordRefused("the page came without its text")
     return value
 
 
-def _moment(record: Mapping[str, object]) -> datetime | None:
-    version = record.get("version")
-    told = version.get("createdAt") if isinstance(version, dict) else None
-    return base.moment(told)
+def _moment(record: Mapping[str, object], stamp: str) -> datetime | None:
+    return base.moment(rest.part(record, "version").get(stamp))
 
 
 KIND = Kind(

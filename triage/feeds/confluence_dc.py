@@ -6,12 +6,10 @@ it finds current pages only. The listing is counted by position: each page of it
 before, so that a page removed meanwhile is noticed.
 """
 
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from triage.feeds import base, confluence, storage_format
-from triage.feeds.base import Entry, Kind, Listed, RecordRefused
+from triage.feeds import base, confluence
+from triage.feeds.base import Kind, Listed
 from triage.itsm import rest
 from triage.itsm.base import PullFailed
 from triage.models import ArticleFeed
@@ -19,7 +17,6 @@ from triage.models import ArticleFeed
 PAGE = 50
 ZONES = timedelta(days=1)
 AGAIN_SECONDS = 30.0
-_ID = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: datetime) -> Listed:  # noqa: ARG001 - one form
@@ -35,10 +32,11 @@ def listed(feed: ArticleFeed, *, since: datetime | None, cursor: str, at: dateti
             moved = "pages were removed while they were listed; it begins anew"
             raise PullFailed(moved, permanent=True, retry_after=AGAIN_SECONDS)
         fresh = found[1:] if before else found
-        place = said.site.rstrip("/") or base.root(feed)
-        entries, unusable = base.usable(fresh, lambda record: [_entry(record, said, place=place)], name="id")
-        links = told.get("_links")
-        more = isinstance(links, dict) and bool(rest.text_of(links.get("next")))
+        address = said.site.rstrip("/") or base.root(feed)
+        entries, unusable = base.usable(
+            fresh, lambda record: [confluence.entry(record, said, address=address, stamp="when")], name="id"
+        )
+        more = bool(rest.text_of(rest.part(told, "_links").get("next")))
         going_on = f"{start + len(found)}|{_id(found[-1])}" if more and fresh else ""
         return Listed(entries=entries, unusable=unusable, cursor=going_on)
 
@@ -54,29 +52,6 @@ def _cql(said: confluence.Settings, since: datetime | None) -> str:
 
 def _id(record: object) -> str:
     return rest.text_of(record.get("id")) if isinstance(record, dict) else ""
-
-
-def _entry(record: Mapping[str, object], said: confluence.Settings, *, place: str) -> Entry:
-    number = _id(record)
-    if not _ID.fullmatch(number):
-        raise RecordRefused("a page's id is a number")
-    return Entry(
-        external_id=number,
-        key=number,
-        group=number,
-        title=base.title(rest.text_of(record.get("title"))),
-        body=base.body(storage_format.to_text(confluence.stored(record))),
-        language=base.language(said.language),
-        live=record.get("status") == "current",
-        url=f"{place}/pages/viewpage.action?pageId={number}",
-        changed_at=_moment(record),
-    )
-
-
-def _moment(record: Mapping[str, object]) -> datetime | None:
-    version = record.get("version")
-    told = version.get("when") if isinstance(version, dict) else None
-    return base.moment(told)
 
 
 KIND = Kind(
