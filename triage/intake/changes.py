@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from classifier.text import Document, text_hash
-from triage import lifecycle, review
+from triage import lifecycle
+from triage.intake import attached
 from triage.intake.owners import ACTOR, Owners, give
 from triage.intake.plans import supersede, void_plans
 from triage.intake.storms import storm_key
@@ -34,8 +35,7 @@ COLUMNS = {
 GROUNDS = frozenset({"requester", "channel", "actor", "fields", "attachments"})
 WATCHED = timedelta(days=30)
 """So long after a run a ticket that comes back counts as a word about that run."""
-ATTACHED = "attached_article"
-PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD, ATTACHED})
+PASSING = frozenset({AUTHOR_FIELD, GROUP_FIELD, attached.FIELD})
 
 
 class Result(StrEnum):
@@ -74,7 +74,8 @@ def change(
     if _older(incoming, updated_at=ticket.updated_at, sequence=ticket.sequence):
         return Result.OLDER
     if pulled and not is_news(incoming, ticket):
-        return _article_only(ticket, incoming, source=source, at=at)
+        alone = attached.take_alone(ticket, incoming, source=source, at=at)
+        return Result.UPDATED if alone else Result.UNCHANGED
     if customer is not None and ticket.customer_id not in (None, customer.pk):
         return _misplaced(ticket, at=at)
     own = is_own_user(source, incoming.author)
@@ -87,7 +88,7 @@ def change(
     move = None if own else _move(ticket, incoming, columns, source=source)
     newest = {"updated_at": incoming.updated_at, "sequence": _later(incoming.sequence, ticket.sequence)}
     _apply(ticket, {**columns, **newest}, move, at=at)
-    learn_attached(ticket, incoming, source=source, at=at)
+    attached.learn(ticket, incoming, source=source, at=at)
     return Result.UPDATED if columns or move or given else Result.UNCHANGED
 
 
@@ -115,27 +116,6 @@ def apply_left_waiting(*, at: datetime) -> int:
     """Apply changes whose run ended without anybody applying them (the worker died); how many wait for the model."""
     left = Ticket.objects.filter(waiting_update__isnull=False).exclude(status=T.RUNNING).order_by("pk")
     return sum(apply_waiting_update(ticket, at) for ticket in left)
-
-
-def learn_attached(ticket: Ticket, incoming: IncomingTicket, *, source: Source, at: datetime) -> None:
-    """What an agent attached in the ITSM counts once the ticket is finished there; never what our own user attached."""
-    if "attached_article" in incoming.stated and incoming.attached_article and is_settled(source, ticket.itsm_status):
-        review.take_over(ticket, key=incoming.attached_article, at=at)
-
-
-def tells_article(incoming: IncomingTicket, ticket: Ticket) -> bool:
-    """Whether a state names an attached article that the ticket is not known to carry: webhooks tell none."""
-    return ATTACHED in incoming.stated and incoming.attached_article not in ("", ticket.fields.get(ATTACHED))
-
-
-def _article_only(ticket: Ticket, incoming: IncomingTicket, *, source: Source, at: datetime) -> Result:
-    """A pulled state that a webhook told before may still add the article."""
-    if is_own_user(source, incoming.author) or not tells_article(incoming, ticket) or ticket.status == T.RUNNING:
-        return Result.UNCHANGED
-    ticket.fields = {**ticket.fields, ATTACHED: incoming.attached_article}
-    Ticket.objects.filter(pk=ticket.pk).update(fields=ticket.fields)
-    learn_attached(ticket, incoming, source=source, at=at)
-    return Result.UPDATED
 
 
 def is_news(incoming: IncomingTicket, ticket: Ticket) -> bool:
@@ -174,8 +154,8 @@ def _columns(ticket: Ticket, incoming: IncomingTicket, *, source: Source) -> dic
         said["attachments"] = [dict(item) for item in incoming.attachments]
     if "fields" in incoming.stated:
         said["fields"] = {**ticket.fields, **incoming.fields}
-    if ATTACHED in incoming.stated and incoming.attached_article:
-        said["fields"] = {**said.get("fields", ticket.fields), ATTACHED: incoming.attached_article}
+    if attached.FIELD in incoming.stated and incoming.attached_article:
+        said["fields"] = {**said.get("fields", ticket.fields), attached.FIELD: incoming.attached_article}
     changed = {column: value for column, value in said.items() if value != getattr(ticket, column)}
 
     def now(column: str) -> Any:

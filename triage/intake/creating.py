@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from triage import lifecycle
-from triage.intake.changes import learn_attached
+from triage.intake import attached
 from triage.intake.owners import ACTOR, Owners, drawn
 from triage.itsm.base import IncomingTicket, is_elsewhere, is_own_user, is_settled
 from triage.models import AuditEvent, Draw, Source, Ticket
@@ -42,7 +42,7 @@ def create(
     _withdraw(tickets, source=source, at=at)
     for ticket, (incoming, _) in zip(tickets, found, strict=True):
         told = incoming.without_content() if is_own_user(source, incoming.author) else incoming
-        learn_attached(ticket, told, source=source, at=at)
+        attached.learn(ticket, told, source=source, at=at)
     return tickets
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
+from triage.intake import attached
 from triage.intake.accepting import Accepted, Landed, Message, parsed_by, store
-from triage.intake.changes import is_news, tells_article
+from triage.intake.changes import is_news
 from triage.itsm.base import BadLine, IncomingTicket, Page, Parsed
 from triage.models import DeliveryKey, Source, Ticket
 
@@ -110,4 +111,4 @@ def _news(source: Source, tickets: Iterable[IncomingTicket]) -> list[IncomingTic
 
 
 def _is_told_first(told: IncomingTicket, known: Ticket | None) -> bool:
-    return known is None or is_news(told, known) or tells_article(told, known)
+    return known is None or is_news(told, known) or attached.is_news(told, known)
