@@ -15,10 +15,10 @@ from typing import Any
 
 from runbooks import parameters as values
 from runbooks.base import Runbook
-from runbooks.outcome import OUTPUT_LIMIT, Outcome
+from runbooks.outcome import Outcome
 from runbooks.runners import elsewhere, remote
 from runbooks.runners.awx_templates import API, Templates, Wanted, identity, variables
-from runbooks.runners.elsewhere import OUTPUT_SECONDS
+from runbooks.runners.elsewhere import Reading
 from runbooks.runners.exchange import Denied, Server
 from runbooks.runners.job_settings import AwxSettings
 from runbooks.runners.jobs import LaunchLost, LaunchRefused, RemoteError, Seen
@@ -124,7 +124,7 @@ class AwxJobs:
         self._run_id = run_id
         self._server = _server(system)
         self._templates = Templates(self._server, system, self._settings)
-        self._read: dict[str, _Reading] = {}
+        self._read: dict[str, Reading] = {}
 
     def launch(self, phase: str) -> str:
         """Start the phase's job. The first launch looks at all phases: what a later one lacks is said before."""
@@ -242,27 +242,17 @@ class AwxJobs:
             told = self._job(job)
 
     def _output(self, job: str, *, whole: bool) -> str:
-        """What the job wrote since the last look; what cannot be read now is read at the next one."""
-        reading = self._read.setdefault(job, _Reading())
-        pieces: list[str] = []
-        give_up = time.monotonic() + OUTPUT_SECONDS
-        try:
-            while (piece := self._lines(job, reading)) and whole and time.monotonic() < give_up:
-                pieces.append(piece)
-        except (RemoteError, Denied) as error:
-            return "".join(pieces) + (f"\n[the rest cannot be read: {error}]\n" if whole else "")
-        return "".join([*pieces, piece])
+        reading = self._read.setdefault(job, Reading("AWX"))
+        return reading.onward(lambda: self._lines(job, reading), whole=whole)
 
-    def _lines(self, job: str, reading: "_Reading") -> str:
-        if reading.room <= 0:
-            return ""
+    def _lines(self, job: str, reading: Reading) -> str:
         told = self._server.table(
             f"{API}/jobs/{_number(job)}/stdout/",
             format="json",
             content_format="ansi",
             content_encoding="base64",
-            start_line=reading.line,
-            end_line=reading.line + LINES,
+            start_line=reading.at,
+            end_line=reading.at + LINES,
         )
         try:
             end = int(told["range"]["end"])
@@ -271,23 +261,10 @@ class AwxJobs:
             # an output that AWX thinks too large for showing comes as a sentence
             text, end = f"\n[{str(told.get('content'))[:300]}]\n", 0
             reading.room = 0
-        if end <= reading.line and reading.room:
+        if end <= reading.at and reading.room:
             return ""
-        reading.line = end
+        reading.at = end
         return reading.fitting(_COLOURS.sub("", text)) if reading.room else text
-
-
-class _Reading:
-    """How far a job's output was read. room: characters that may still follow."""
-
-    def __init__(self) -> None:
-        self.line = 0
-        self.room = OUTPUT_LIMIT
-
-    def fitting(self, text: str) -> str:
-        shown = text[: self.room]
-        self.room -= len(shown)
-        return shown if self.room > 0 else f"{shown}\n[the rest stands in AWX]\n"
 
 
 def _number(job: str) -> int:

@@ -1,12 +1,14 @@
-"""What every runner whose jobs run in another system does alike, before its jobs are led."""
+"""What every runner whose jobs run in another system does alike: before its jobs are led, and to read their output."""
 
+import time
 from collections.abc import Callable, Mapping
 
 from runbooks.base import Runbook
-from runbooks.outcome import Outcome
+from runbooks.outcome import OUTPUT_LIMIT, Outcome
 from runbooks.runners import remote
 from runbooks.runners.conversation import check_id, cleaner
-from runbooks.runners.jobs import Jobs
+from runbooks.runners.exchange import Denied
+from runbooks.runners.jobs import Jobs, RemoteError
 from runbooks.targets.sqlite import TargetError
 from runbooks.watch import Watch
 
@@ -40,3 +42,34 @@ def carried_out(
     except (TargetError, ValueError) as error:
         return remote.not_led(job, str(error), clean)
     return remote.lead(runbook, jobs, job=job, clean=clean, watch=watch, time_limit=time_limit)
+
+
+class Reading:
+    """How far a job's output was read. at: where to go on, as the system counts; room: characters that may follow."""
+
+    def __init__(self, system: str) -> None:
+        self.at = 0
+        self.room = OUTPUT_LIMIT
+        self._system = system
+
+    def fitting(self, text: str) -> str:
+        """What of the text may still be kept, and where the rest is when it is cut."""
+        shown = text[: self.room]
+        self.room -= len(shown)
+        return shown if self.room > 0 else f"{shown}\n[the rest stands in {self._system}]\n"
+
+    def onward(self, lines: Callable[[], str], *, whole: bool) -> str:
+        """What was written since the last look; what cannot be read now is read at the next one.
+
+        lines: the next piece, empty where there is none as yet. whole: read on to the end, since the job has ended.
+        """
+        pieces: list[str] = []
+        give_up = time.monotonic() + OUTPUT_SECONDS
+        try:
+            while self.room > 0 and (piece := lines()):
+                pieces.append(piece)
+                if not whole or time.monotonic() >= give_up:
+                    break
+        except (RemoteError, Denied) as error:
+            pieces += [f"\n[the rest cannot be read: {error}]\n"] if whole else []
+        return "".join(pieces)

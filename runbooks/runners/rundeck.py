@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from runbooks import parameters as values
 from runbooks.base import Runbook
-from runbooks.outcome import OUTPUT_LIMIT, Outcome
+from runbooks.outcome import Outcome
 from runbooks.runners import elsewhere, remote
-from runbooks.runners.elsewhere import OUTPUT_SECONDS
+from runbooks.runners.elsewhere import Reading
 from runbooks.runners.exchange import Denied, Server
 from runbooks.runners.job_settings import RundeckSettings
 from runbooks.runners.jobs import LaunchLost, LaunchRefused, RemoteError, Seen
@@ -121,7 +121,7 @@ class RundeckJobs:
         self._server = _server(system)
         self._definitions = Definitions(self._server, system, self._settings)
         self._api = self._definitions.api
-        self._read: dict[str, _Reading] = {}
+        self._read: dict[str, Reading] = {}
 
     def launch(self, phase: str) -> str:
         """Start the phase's job. The first launch looks at all phases: what a later one lacks is said before."""
@@ -232,45 +232,22 @@ class RundeckJobs:
         return LaunchRefused(f"Rundeck did not run what it was sent ({what}); {said}", alarm=True, unsure=True)
 
     def _output(self, job: str, *, whole: bool) -> str:
-        """What the job wrote since the last look; what cannot be read now is read at the next one."""
-        reading = self._read.setdefault(job, _Reading())
-        pieces: list[str] = []
-        give_up = time.monotonic() + OUTPUT_SECONDS
-        try:
-            while (piece := self._lines(job, reading)) and whole and time.monotonic() < give_up:
-                pieces.append(piece)
-        except (RemoteError, Denied) as error:
-            return "".join(pieces) + (f"\n[the rest cannot be read: {error}]\n" if whole else "")
-        return "".join([*pieces, piece])
+        reading = self._read.setdefault(job, Reading("Rundeck"))
+        return reading.onward(lambda: self._lines(job, reading), whole=whole)
 
-    def _lines(self, job: str, reading: "_Reading") -> str:
-        if reading.room <= 0:
-            return ""
+    def _lines(self, job: str, reading: Reading) -> str:
         told = self._server.table(
-            f"{self._api}/execution/{_number(job)}/output", offset=reading.offset, maxlines=LINES, format="json"
+            f"{self._api}/execution/{_number(job)}/output", offset=reading.at, maxlines=LINES, format="json"
         )
         entries = [each for each in told.get("entries") or [] if isinstance(each, dict)]
         try:
             offset = int(str(told.get("offset")))
         except ValueError as error:
             raise Denied("Rundeck does not say how far the output goes") from error
-        if offset <= reading.offset:
+        if offset <= reading.at:
             return ""
-        reading.offset = offset
+        reading.at = offset
         return reading.fitting("".join(f"{each.get('log', '')}\n" for each in entries))
-
-
-class _Reading:
-    """How far an execution's output was read, in bytes. room: characters that may still follow."""
-
-    def __init__(self) -> None:
-        self.offset = 0
-        self.room = OUTPUT_LIMIT
-
-    def fitting(self, text: str) -> str:
-        shown = text[: self.room]
-        self.room -= len(shown)
-        return shown if self.room > 0 else f"{shown}\n[the rest stands in Rundeck]\n"
 
 
 def _number(job: str) -> int:
