@@ -1,6 +1,7 @@
 """Tickets, the draws made for them at intake, and storms of equal ones."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q, Value
@@ -115,6 +116,10 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return self.external_id
+
+    def is_held(self, *, at: datetime) -> bool:
+        """Whether somebody has it open, `held_by`, and nobody else may decide it."""
+        return self.held_by_id is not None and self.held_until is not None and self.held_until > at
 
 
 class DrawPurpose(models.TextChoices):

@@ -64,9 +64,7 @@ def listed(person: Person, keys: Iterable[int], *, at: datetime) -> Several:
         Member(
             ticket=ticket,
             sealed=ticket.pk in hidden,
-            holder=ticket.held_by
-            if ticket.held_until and ticket.held_until > at and ticket.held_by_id != person.pk
-            else None,
+            holder=ticket.held_by if ticket.is_held(at=at) and ticket.held_by_id != person.pk else None,
             own=own[ticket.pk],
         )
         for ticket in tickets

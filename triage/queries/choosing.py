@@ -75,7 +75,7 @@ def choosing(ticket: Ticket, *, person: Person, at: datetime) -> Choosing:
     found = None if quiet else prediction_of(ticket)
     ranked = listed(ticket, found)
     awaited = ticket.status in blind.ELSEWHERE and blind.awaits_verdict(ticket)
-    held = bool(ticket.held_until and ticket.held_until > at and ticket.held_by_id != person.pk)
+    held = ticket.is_held(at=at) and ticket.held_by_id != person.pk
     decisions = Decision.objects.filter(ticket=ticket, text_hash=ticket.text_hash, in_force=True)
     return Choosing(
         ticket=ticket,

@@ -252,7 +252,7 @@ def _row(ticket: Ticket, *, prediction: Prediction | None, shown: Known, sealed:
         language=language_of(ticket, prediction),
         sealed=sealed,
         sufficient=bool(prediction and prediction.evidence.get("sufficient")),
-        holder=ticket.held_by if ticket.held_until and ticket.held_until > at else None,
+        holder=ticket.held_by if ticket.is_held(at=at) else None,
         alike=alike,
     )
 

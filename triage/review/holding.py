@@ -35,7 +35,7 @@ def take_hold(ticket: Ticket, *, person: Person, at: datetime) -> None:
     with transaction.atomic():
         current = Ticket.objects.select_for_update().get(pk=ticket.pk)
         Ticket.objects.filter(pk=ticket.pk).update(held_by=person, held_until=at + HOLD)
-        if current.held_by_id not in (None, person.pk) and current.held_until and current.held_until > at:
+        if current.is_held(at=at) and current.held_by_id != person.pk:
             lifecycle.record(
                 row=ticket,
                 event="taken over",
@@ -48,7 +48,7 @@ def take_hold(ticket: Ticket, *, person: Person, at: datetime) -> None:
 
 def check_not_held(ticket: Ticket, *, person: Person, at: datetime) -> None:
     """Raise ReviewRefused where somebody else holds the ticket."""
-    if ticket.held_by_id not in (None, person.pk) and ticket.held_until and ticket.held_until > at:
+    if ticket.is_held(at=at) and ticket.held_by_id != person.pk:
         raise ReviewRefused(f"{name_of(ticket.held_by)} has this ticket open. Take another one.")
 
 
