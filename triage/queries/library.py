@@ -27,6 +27,7 @@ from triage.models import (
 )
 from triage.queries import articles, blind
 from triage.queries.certificates import certified
+from triage.queries.numbers import whole
 
 PAGE = 100
 SUMS = ("tickets", "tickets_90", "confirmed", "confirmed_90", "verdicts_90", "agreed_90")
@@ -245,7 +246,7 @@ def _behind(rows: QuerySet[Article], column: str, down: bool, after: tuple[str, 
 def _read(column: str, told: str) -> object:
     """The sort value of a link; None where it is none."""
     if column == "used":
-        return int(told) if told.isascii() and told.isdigit() and len(told) < 12 else None
+        return whole(told, digits=11)
     if column != "updated_at":
         return told
     try:

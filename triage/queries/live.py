@@ -8,6 +8,7 @@ from triage.models import Person, Review, Ticket
 from triage.queries import blind
 from triage.queries.log import name_of
 from triage.queries.narrowing import Filters, matching
+from triage.queries.numbers import whole
 from triage.queries.queue import Row, digest, listed, page
 
 LONGEST = 60
@@ -48,8 +49,9 @@ def shown_in(text: str) -> dict[int, str]:
     found = {}
     for part in text.split(",")[:LONGEST]:
         pk, _, version = part.partition(".")
-        if pk.isascii() and pk.isdigit() and len(pk) < 19:
-            found[int(pk)] = version[:12]
+        key = whole(pk, digits=18)
+        if key is not None:
+            found[key] = version[:12]
     return found
 
 

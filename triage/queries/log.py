@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from triage.models import Approval, AuditEvent, Person, Run, Ticket
 from triage.permissions import log_customers
 from triage.queries import blind
+from triage.queries.numbers import whole
 
 HIDDEN = "hidden until the blind check is answered"
 OPEN_EVENTS = ("received", blind.REVEALED)
@@ -111,8 +112,9 @@ def _narrowed(person: Person, *, filters: LogFilters, at: datetime) -> QuerySet[
     rows = _visible(person)
     if filters.subject:
         rows = rows.filter(subject=filters.subject)
-    if is_number(filters.customer):
-        rows = rows.filter(customer_id=int(filters.customer))
+    customer = whole(filters.customer)
+    if customer is not None:
+        rows = rows.filter(customer_id=customer)
     if filters.person:
         actors = [f"person:{pk}" for pk in _people(filters.person)]
         rows = rows.filter(Q(actor__in=actors) | Q(actor=f"system:{filters.person.casefold()}"))
@@ -132,7 +134,8 @@ def _narrowed(person: Person, *, filters: LogFilters, at: datetime) -> QuerySet[
 def _of_row(name: str) -> Q:
     """A ticket by the ITSM's number, or any row by ours."""
     found = Q(subject="ticket", subject_id__in=Ticket.objects.filter(external_id=name).values("pk"))
-    return found | Q(subject_id=int(name)) if is_number(name) else found
+    number = whole(name)
+    return found if number is None else found | Q(subject_id=number)
 
 
 def _without_sealed(rows: QuerySet[AuditEvent], *, at: datetime) -> QuerySet[AuditEvent]:
@@ -185,12 +188,8 @@ def _mentions(word: str) -> Q:
     found = Q(event__icontains=word) | Q(reason__icontains=word) | Q(actor__icontains=word) | Q(after__icontains=word)
     found |= Q(actor__in=[f"person:{pk}" for pk in _people(word)])
     found |= Q(subject="ticket", subject_id__in=Ticket.objects.filter(external_id=word).values("pk"))
-    return found | Q(subject_id=int(word)) if is_number(word) else found
-
-
-def is_number(text: str) -> bool:
-    """Whether a text can be one of our numbers; superscripts, for one, are digits but no numbers."""
-    return text.isascii() and text.isdigit() and len(text) < 18
+    number = whole(word)
+    return found if number is None else found | Q(subject_id=number)
 
 
 def _people(word: str) -> list[int]:

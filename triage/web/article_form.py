@@ -17,6 +17,7 @@ from triage.permissions import check_can_write_article, is_provider, publishes_a
 from triage.queries import consequences
 from triage.queries.consequences import Consequence
 from triage.queries.customers import customers_of
+from triage.queries.numbers import whole
 from triage.web.knowledge import MOST_CUSTOMERS, article_of
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
@@ -227,9 +228,10 @@ def _gap(request: DeskRequest) -> Gap | None:
     told = (request.POST if request.method == "POST" else request.GET).get("gap", "")
     if not told:
         return None
-    if not (told.isascii() and told.isdigit() and len(told) < 18):
+    pk = whole(told)
+    if pk is None:
         raise Http404
-    gap: Gap = get_object_or_404(Gap.objects.visible_to(request.user).select_related("customer"), pk=int(told))
+    gap: Gap = get_object_or_404(Gap.objects.visible_to(request.user).select_related("customer"), pk=pk)
     check_can_write_article(request.user, gap.customer)
     return gap
 

@@ -16,6 +16,7 @@ from triage.models import Customer, Person, Ticket
 from triage.permissions import check_can_read_log, log_customers
 from triage.queries import log
 from triage.queries.customers import customers_of
+from triage.queries.numbers import whole
 from triage.web import spreadsheet
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
@@ -41,9 +42,8 @@ def audit(request: DeskRequest) -> HttpResponse:
         filters = _filters(request.GET)
     except TimeUnclear as error:
         filters, problem = log.LogFilters(), str(error)
-    before = request.GET.get("before", "")
-    place = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
-    entries, onward = ([], None) if problem else log.page(request.user, filters=filters, at=now(), before=place)
+    before = whole(request.GET.get("before", ""))
+    entries, onward = ([], None) if problem else log.page(request.user, filters=filters, at=now(), before=before)
     keys = [entry.event.subject_id for entry in entries if entry.event.subject == "ticket"]
     tickets = Ticket.objects.visible_to(request.user).filter(pk__in=keys).only("uuid", "external_id")
     names = {ticket.pk: ticket for ticket in tickets}
@@ -123,7 +123,8 @@ def _note(request: DeskRequest, *, filters: log.LogFilters, form: str, number: i
     person = request.user
     narrowed = ", ".join(f"{name} {value}" for name, value in filters.active.items()) or "everything"
     reason = f"{number} events as {form}: {narrowed}"
-    wanted = [int(filters.customer)] if log.is_number(filters.customer) else []
+    customer = whole(filters.customer)
+    wanted = [] if customer is None else [customer]
     of = log_customers(person) if not person.is_superuser else wanted
     rows = Customer.objects.filter(pk__in=[pk for pk in of if not wanted or pk in wanted])
     told: list[Customer | Person] = [*rows]

@@ -14,6 +14,7 @@ from triage.connecting import AT_ONCE, ConnectRefused, Replayed
 from triage.models import Delivery, Source, Ticket
 from triage.queries import deliveries as reads
 from triage.queries.deliveries import DeliveryFilters
+from triage.queries.numbers import whole
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 from triage.web.source_parts import message_context, source_or_404
 
@@ -26,14 +27,13 @@ def deliveries(request: DeskRequest, slug: str) -> HttpResponse:
     """One page of the log, newest first; or what was refused."""
     source = source_or_404(request, slug)
     filters = _filters(request.GET)
-    before = request.GET.get("before", "")
-    place = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None
+    before = whole(request.GET.get("before", ""))
     context: dict[str, Any] = {"source": source, "filters": filters, "statuses": _statuses(), "at_once": AT_ONCE}
     if filters.status == REFUSED:
         rows = reads.refusals_of(source)
         context["refusals"] = [(row, connecting.shown_raw(source, bytes(row.body))) for row in rows]
     else:
-        context["rows"], context["onward"] = reads.page(request.user, source, filters=filters, before=place)
+        context["rows"], context["onward"] = reads.page(request.user, source, filters=filters, before=before)
     return show(request, "triage/deliveries.html", context)
 
 

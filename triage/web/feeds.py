@@ -10,6 +10,7 @@ from triage import bell
 from triage.feeds import orders
 from triage.models import ArticleFeed
 from triage.queries import feeds as reads
+from triage.queries.numbers import whole
 from triage.web.page import DeskRequest, now, refuse, signed_in
 
 
@@ -33,8 +34,7 @@ def sync(request: DeskRequest, pk: int) -> HttpResponse:
 def retire(request: DeskRequest, pk: int) -> HttpResponse:
     """Retire what the person saw missing, if it is still missing."""
     feed = _feed(request, pk)
-    told = request.POST.get("many", "")
-    many = int(told) if told.isascii() and told.isdigit() and len(told) < 9 else 0
+    many = whole(request.POST.get("many", ""), digits=8) or 0
     try:
         orders.retire_missing(feed=feed, person=request.user, many=many, at=now())
     except orders.OrderRefused as error:

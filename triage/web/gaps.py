@@ -12,6 +12,7 @@ from triage.models import Gap
 from triage.permissions import can_write_article, check_can_write_article, publishes_at
 from triage.queries import gaps as reads
 from triage.queries.customers import customers_of
+from triage.queries.numbers import place
 from triage.web.knowledge import MOST_CUSTOMERS
 from triage.web.overview import chosen
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
@@ -25,7 +26,8 @@ def gaps(request: DeskRequest) -> HttpResponse:
     customer = chosen(customers, request.GET.get("customer", ""))
     asked = request.GET.get("show", "")
     which = asked if asked in reads.SHOW else "open"
-    found, onward = reads.page(request.user, customer=customer, show=which, after=_after(request), at=now())
+    after = place(request.GET.get("after", ""))
+    found, onward = reads.page(request.user, customer=customer, show=which, after=after, at=now())
     mine = publishes_at(request.user, customers)
     jobs = reads.jobs(request.user)
     scope = [customer] if customer else customers
@@ -92,9 +94,3 @@ def group(request: DeskRequest, slug: str) -> HttpResponse:
 def _gap(request: DeskRequest, pk: int) -> Gap:
     row: Gap = get_object_or_404(Gap.objects.visible_to(request.user).select_related("customer", "article"), pk=pk)
     return row
-
-
-def _after(request: DeskRequest) -> tuple[int, int] | None:
-    size, _mark, pk = request.GET.get("after", "").partition("~")
-    read = all(part.isascii() and part.isdigit() and len(part) < 10 for part in (size, pk))
-    return (int(size), int(pk)) if read else None

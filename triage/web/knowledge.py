@@ -15,6 +15,7 @@ from triage.queries import feeds, library
 from triage.queries.certificates import certified
 from triage.queries.customers import customers_of
 from triage.queries.library import SHOW, SORTS, Wanted, Week
+from triage.queries.numbers import whole
 from triage.web import charts
 from triage.web.charts import Chart, Stack
 from triage.web.overview import chosen
@@ -87,13 +88,13 @@ def article_of(request: DeskRequest, pk: int) -> Article:
 def _wanted(request: DeskRequest) -> Wanted:
     given = request.GET
     value, _mark, pk = given.get("after", "")[:400].rpartition("~")
-    is_place = pk.isascii() and pk.isdigit() and len(pk) < 18
+    key = whole(pk)
     return Wanted(
         text=given.get("text", "").strip()[:200],
         language=given.get("language", "")[:16],
         show=given.get("show", "") if given.get("show", "") in SHOW else "live",
         sort=given.get("sort", "") if given.get("sort", "") in SORTS else "key",
-        after=(value, int(pk)) if is_place else None,
+        after=(value, key) if key is not None else None,
     )
 
 

@@ -12,6 +12,7 @@ from triage.models import Suspect
 from triage.permissions import publishes_at
 from triage.queries import suspects as reads
 from triage.queries.customers import customers_of
+from triage.queries.numbers import place
 from triage.web.knowledge import MOST_CUSTOMERS
 from triage.web.overview import chosen
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
@@ -23,7 +24,8 @@ def labels(request: DeskRequest) -> HttpResponse:
     """Those that wait for an answer, the most suspicious first."""
     customers = list(customers_of(request.user)[:MOST_CUSTOMERS])
     customer = chosen(customers, request.GET.get("customer", ""))
-    found, onward = reads.page(request.user, customer=customer, after=_after(request), at=now())
+    after = place(request.GET.get("after", ""))
+    found, onward = reads.page(request.user, customer=customer, after=after, at=now())
     context = {
         "found": found,
         "onward": onward,
@@ -75,9 +77,3 @@ def _back(request: DeskRequest) -> str:
     customer = request.POST.get("customer", "")
     mine = customers_of(request.user).filter(slug=customer) if customer else None
     return reverse("labels") + (f"?customer={customer}" if mine is not None and mine.exists() else "")
-
-
-def _after(request: DeskRequest) -> tuple[int, int] | None:
-    place, _mark, pk = request.GET.get("after", "").partition("~")
-    read = all(part.isascii() and part.isdigit() and len(part) < 10 for part in (place, pk))
-    return (int(place), int(pk)) if read else None

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from triage import lifecycle, people, second_factor, tokens
 from triage.environment import environment
 from triage.models import MailChoice, Membership, Notification, Person
+from triage.queries.numbers import whole
 from triage.telling.kinds import CHOICES, KINDS
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
@@ -40,7 +41,7 @@ def notifications(request: DeskRequest) -> HttpResponse:
 def seen(request: DeskRequest) -> HttpResponse:
     """Note that somebody has taken notice, of one or of all that the page showed; one person is enough."""
     rows = Notification.objects.visible_to(request.user).filter(seen_at__isnull=True)
-    which = [int(key) for key in request.POST.getlist("which") if key.isascii() and key.isdigit() and len(key) < 18]
+    which = [pk for key in request.POST.getlist("which") if (pk := whole(key)) is not None]
     Notification.objects.filter(pk__in=rows.filter(pk__in=which).values("pk")).update(
         seen_by=request.user, seen_at=now()
     )

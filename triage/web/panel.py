@@ -27,6 +27,7 @@ from triage.models import Article, Panel, Review, Run, Ticket
 from triage.panel import Kind, PanelRefused, Seat
 from triage.queries import articles
 from triage.queries.choosing import Choosing, choosing
+from triage.queries.numbers import whole
 from triage.web.page import language_of, now, zone_of
 
 P = ParamSpec("P")
@@ -169,7 +170,7 @@ def verdict(request: HttpRequest, seat: Seat) -> HttpResponse:
 def undo(request: HttpRequest, seat: Seat) -> HttpResponse:
     """Take one's own verdict on this ticket back, within ten seconds."""
     mine = Review.objects.filter(ticket=seat.ticket, person=seat.person)
-    said = mine.filter(pk=_number(request.POST.get("review", ""))).first()
+    said = mine.filter(pk=whole(request.POST.get("review", ""))).first()
     if said is None:
         return _anew(request, seat, problem=_("There is no such verdict of yours on this ticket."), status=404)
     try:
@@ -222,7 +223,3 @@ def _results(seen: Choosing, text: str) -> list[Article]:
     if not (text or seen.sealed):
         return []
     return articles.search(customer, text, limit=SEALED_RESULTS if seen.sealed else RESULTS)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods
 from runbooks.targets.accounts import PasswordRefused
 from triage import links
 from triage.models import OneTimeLink
+from triage.rate import Buckets
 from triage.web.page import now
-from triage.web.rate import Buckets
 
 LONGEST = 256
 A_MINUTE = 60

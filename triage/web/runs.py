@@ -13,6 +13,7 @@ from triage import bell, review, watching
 from triage.models import Run
 from triage.permissions import can_settle, check_can_settle
 from triage.queries import blind
+from triage.queries.numbers import whole
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 
 PAGE = 50
@@ -25,12 +26,12 @@ LIVE = 4  # pieces of live output shown at once, 64 Ki characters at most
 def runs(request: DeskRequest) -> HttpResponse:
     """The newest runs; lost ones first, since each of them waits for a person."""
     rows = Run.objects.visible_to(request.user).select_related("ticket", "customer", "target", "ordered_by")
-    status, before = request.GET.get("status", ""), request.GET.get("before", "")
+    status, before = request.GET.get("status", ""), whole(request.GET.get("before", ""))
     lost = list(rows.filter(status=Run.Status.UNKNOWN).order_by("pk")[:PAGE])
     if status in Run.Status.values:
         rows = rows.filter(status=status)
-    if before.isascii() and before.isdigit() and len(before) < 18:
-        rows = rows.filter(pk__lt=int(before))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
     shown = list(rows.order_by("-pk")[: PAGE + 1])
     hidden = blind.sealed([row.ticket for row in (*lost, *shown)], at=now())
     context = {

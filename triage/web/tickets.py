@@ -17,6 +17,7 @@ from triage.permissions import can_order_run, can_review
 from triage.queries import articles, blind
 from triage.queries import queue as queue_reads
 from triage.queries.narrowing import Filters
+from triage.queries.numbers import whole
 from triage.queries.queue import language_of
 from triage.queries.ticket import Detail, detail, prediction_of
 from triage.review.answering import draft
@@ -194,12 +195,11 @@ def search(request: DeskRequest, uuid: UUID) -> HttpResponse:
     row = found(request, uuid)
     asked_for = request.GET.get("q", "").strip()[:200]
     sealed = blind.sealed_for(row, person=request.user, at=now())
-    first = request.GET.get("first", "1")
     context = {
         "ticket": row,
         "q": asked_for,
         "results": _results(row, asked_for, sealed=sealed),
-        "first_number": int(first) if first.isascii() and first.isdigit() and len(first) < 3 else 1,
+        "first_number": whole(request.GET.get("first", ""), digits=2) or 1,
     }
     return part(request, "triage/ticket_results.html", context)
 

@@ -15,6 +15,7 @@ from triage import review
 from triage.models import Article, Person, Prediction, Review, Ticket
 from triage.queries import articles, blind
 from triage.queries.alike import MOST, Several, listed
+from triage.queries.numbers import whole
 from triage.review import together as domain
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
 from triage.web.queue import address, filters_of
@@ -28,7 +29,7 @@ KEPT = "together"
 @signed_in
 def together(request: DeskRequest) -> HttpResponse:
     """The chosen tickets and all that read like one of them, each shown, and the form for one verdict on all."""
-    keys = [int(key) for key in request.GET.getlist("t") if key.isascii() and key.isdigit() and len(key) < 19]
+    keys = [pk for key in request.GET.getlist("t") if (pk := whole(key, digits=18)) is not None]
     filters, at = filters_of(request), now()
     several = listed(request.user, keys, at=at)
     if not several.members:
@@ -42,7 +43,7 @@ def together(request: DeskRequest) -> HttpResponse:
     context = {
         "several": several,
         "filters": filters,
-        "chosen": [key for key in request.GET.getlist("t") if key.isascii() and key.isdigit()][:MOST],
+        "chosen": [str(key) for key in keys[:MOST]],
         "ticket": first,
         "suggested": suggested,
         "shown": articles.best(first.customer, suggested[0]["label"]) if suggested else None,
@@ -61,7 +62,7 @@ def decide(request: DeskRequest) -> HttpResponse:
     """Give the verdict on all that are ticked, then show what came of it."""
     given, filters, at = request.POST, filters_of(request), now()
     hashes = dict(mark.partition("~")[::2] for mark in given.getlist("t")[: MOST + 1])
-    shown = {int(key): text for key, text in hashes.items() if key.isascii() and key.isdigit() and len(key) < 19}
+    shown = {pk: text for key, text in hashes.items() if (pk := whole(key, digits=18)) is not None}
     keys = list(shown)
     rows = Ticket.objects.visible_to(request.user).filter(pk__in=keys).select_related("customer")
     tickets = list(rows.order_by("place", "pk"))

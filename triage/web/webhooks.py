@@ -19,8 +19,8 @@ from triage.connecting import refusals
 from triage.environment import environment
 from triage.itsm.standard import LIMITS
 from triage.models import Source
+from triage.rate import Buckets
 from triage.telling import tell
-from triage.web.rate import Buckets
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 5
