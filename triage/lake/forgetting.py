@@ -20,7 +20,7 @@ def forget(tables: Tables, store: ObjectStore, name: str, *, customer: str) -> i
     layout.part("customer", customer)
     if tables.drop(name, customer=customer) == NO_TABLE:
         return 0
-    root = f"{layout.TABLES}{layout.part('table', name)}/"
+    root = layout.table_prefix(name)
     files = list(store.list(f"{root}customer={customer}/"))
     log = list(store.list(f"{root}_delta_log/"))
     # the last checkpoint was made after the rows had gone; the ones before repeat what is still in the log

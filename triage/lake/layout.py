@@ -52,14 +52,24 @@ def start_key(claim: str) -> str:
     return STARTS + claim.removeprefix(CLAIMS)
 
 
+def models_prefix(customer: str) -> str:
+    """Where a customer's published models lie."""
+    return f"{MODELS}{part('customer', customer)}/"
+
+
 def model_prefix(customer: str, version: str) -> str:
     """The folder of one published model, with a slash at the end."""
-    return f"{MODELS}{part('customer', customer)}/{part('version', version)}/"
+    return f"{models_prefix(customer)}{part('version', version)}/"
+
+
+def table_prefix(name: str) -> str:
+    """Where the objects of a Delta table lie."""
+    return f"{TABLES}{part('table', name)}/"
 
 
 def table_uri(bucket: str, name: str) -> str:
     """The address of a Delta table as Delta readers take it."""
-    return f"s3://{bucket}/{TABLES}{part('table', name)}"
+    return f"s3://{bucket}/{table_prefix(name).rstrip('/')}"
 
 
 def time_ordered_id(at: datetime) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
 MANIFEST = "manifest.json"
-CHUNK = 1024 * 1024
 Tick = Callable[[], object]
 
 
@@ -106,11 +105,8 @@ def check(path: Path, *, tick: Tick = never) -> dict[str, Any]:
 
 def digest_of(path: Path) -> str:
     """SHA-256 (hex) of a ZIP file, or of a folder's manifest, which names the digest of every part."""
-    digest = hashlib.sha256()
     with (path if is_zip(path) else path / MANIFEST).open("rb") as file:
-        while part := file.read(CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_zip(path: Path) -> bool:

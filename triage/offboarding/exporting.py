@@ -94,7 +94,7 @@ def _lake(out: Container, customer: Customer, own: list[int], tick: Tick) -> tup
             mixed += pack.mixed
         lines += [landing.line_of(row) for row in source.waiting()]
         found["shared"] += out.write(f"lake/shared/{source.source.uuid}.jsonl", lines)
-    for key in list(store.list(f"{layout.MODELS}{uuid}/")):
+    for key in list(store.list(layout.models_prefix(uuid))):
         tick()
         out.write(f"lake/{key}", [store.get(key)])
         found["models"] += 1

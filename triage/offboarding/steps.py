@@ -53,7 +53,6 @@ class Offboarded:
     lake: dict[str, int]
     kept: dict[str, str]
     deleted: bool
-    seconds: float = 0.0
 
 
 def export_only(customer: Customer, path: Path, *, at: datetime, progress: Progress) -> Offboarded:
@@ -213,7 +212,7 @@ def _forget_lake(job: Held, _: Offboarded) -> None:
     for table in COLUMNS:
         forgetting.forget(here.tables(), store, table, customer=name)
         job.beat()
-    for prefix in (layout.raw_prefix(customer=name), f"{layout.MODELS}{layout.part('customer', name)}/"):
+    for prefix in (layout.raw_prefix(customer=name), layout.models_prefix(name)):
         store.delete(list(store.list(prefix)))
         job.beat()
     shutil.rmtree(environment().home / "models" / name, ignore_errors=True)
