@@ -2,7 +2,7 @@
 
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,38 +53,44 @@ def train(
     others = unlabelled_of(customer)
     model = _fitted(parts, outside, profile, others)
     progress("measuring on the rows that were held out, beside TF-IDF with LinearSVC")
-    outcomes, plain = Outcomes.of(model, parts.held_out), Outcomes.of_baseline(parts.train, parts.held_out)
-    measures = {
-        "profile": profile,
-        "classes": len(model.classes_),
-        "out_of_scope": len(outside),
-        "labels_table_version": labels.table_version,
-        "dropped": labels.dropped,
-        "unlabelled": _used(others, model),
-        "held_out": outcomes.as_dict(),
-        "baseline": {"name": "tfidf_linearsvc", "accuracy": plain.accuracy, **plain.as_dict()},
-        "in_force": _beside(customer, parts, progress),
-    }
+    outcomes = Outcomes.of(model, parts.held_out)
     release = Release(
         customer=customer,
         version=f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
         trained_until=labels.until,
         rows=len(parts.train),
         accuracy=outcomes.accuracy,
-        measures=measures,
+        measures={
+            "profile": profile,
+            "classes": len(model.classes_),
+            "out_of_scope": len(outside),
+            "labels_table_version": labels.table_version,
+            "dropped": labels.dropped,
+            "unlabelled": _used(others, model),
+            "held_out": outcomes.as_dict(),
+            "baseline": _baseline(parts),
+            "in_force": _beside(customer, parts, progress),
+        },
         created_at=at,
     )
     progress("signing and storing")
     # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
     known = [*documents, *outside, *(others.documents if model.report_["pretrained"] else ())]
     _store(release, model, golden=_golden(parts, outside), documents=known)
+    _record(release, model, rows=parts.train, origins=labels.origins, at=at)
+    return release
+
+
+def _record(
+    release: Release, model: ArticleClassifier, *, rows: Sequence[Labelled], origins: Mapping[str, str], at: datetime
+) -> None:
+    """Save the release, with what its training found out about its labels."""
     with transaction.atomic():
         release.save(force_insert=True)
-        tuning_of(release, model, labels=[label for _, label in parts.train]).save()
-        doubtful = suspected.suspects_of(release, model, rows=parts.train, origins=labels.origins)
+        tuning_of(release, model, labels=[label for _, label in rows]).save()
+        doubtful = suspected.suspects_of(release, model, rows=rows, origins=origins)
         Suspect.objects.bulk_create(doubtful, batch_size=100)
         lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
-    return release
 
 
 def _used(others: Unlabelled, model: ArticleClassifier) -> dict[str, Any]:
@@ -116,6 +122,12 @@ def _enough(parts: Split) -> None:
             f"{len(parts.train)} labelled tickets of {len(classes)} articles are too few to train on: at least "
             f"{FEWEST_ROWS} of two articles are needed. Answer tickets on the desk, or import past ones."
         )
+
+
+def _baseline(parts: Split) -> dict[str, Any]:
+    """How TF-IDF with LinearSVC does on the same rows."""
+    plain = Outcomes.of_baseline(parts.train, parts.held_out)
+    return {"name": "tfidf_linearsvc", "accuracy": plain.accuracy, **plain.as_dict()}
 
 
 def _beside(customer: Customer, parts: Split, progress: Callable[[str], object]) -> dict[str, Any]:
