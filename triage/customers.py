@@ -22,11 +22,9 @@ class CustomerRefused(Exception):
 def add(*, by: Person, slug: str, name: str, at: datetime) -> Customer:
     """A new customer. It begins with observing: nothing is shown or done before somebody says so."""
     check_is_provider(by)
-    name = name.strip()
     if not _SLUG.fullmatch(slug):
         raise CustomerRefused(_("The short name has small letters, digits and single dashes only, 40 at most."))
-    if not name or len(name) > 200:
-        raise CustomerRefused(_("Give the customer a name, of 200 characters at most."))
+    name = _named(name)
     try:
         with transaction.atomic():
             customer = Customer.objects.create(slug=slug, name=name, mode=Mode.OBSERVE)
@@ -51,9 +49,7 @@ def change(customer: Customer, values: Mapping[str, str], *, by: Person, at: dat
 
 
 def _read(values: Mapping[str, str]) -> dict[str, Any]:
-    name = values.get("name", "").strip()
-    if not name or len(name) > 200:
-        raise CustomerRefused(_("Give the customer a name, of 200 characters at most."))
+    name = _named(values.get("name", ""))
     mode = values.get("mode", "")
     if mode not in Mode.values:
         raise CustomerRefused(_("Choose one of the modes."))
@@ -68,6 +64,13 @@ def _read(values: Mapping[str, str]) -> dict[str, Any]:
         "minutes_a_ticket": int(minutes),
         "write_back": bool(values.get("write_back")),
     }
+
+
+def _named(given: str) -> str:
+    name = given.strip()
+    if not name or len(name) > 200:
+        raise CustomerRefused(_("Give the customer a name, of 200 characters at most."))
+    return name
 
 
 def _percent(given: str, what: str) -> float:

@@ -8,7 +8,6 @@ import base64
 import hmac
 import re
 import secrets
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -95,8 +94,7 @@ def check(person: Person, code: str, *, at: datetime) -> None:
         )
     SecondFactor.objects.filter(pk=factor.pk).update(failures=0, blocked_until=None)
     if step is None:
-        left = factor.recovery_codes.filter(used_at__isnull=True).count()
-        said = f"{left} left"
+        said = f"{codes_left(person)} left"
         lifecycle.record(row=person, event="recovery code used", at=at, actor=f"person:{person.pk}", reason=said)
 
 
@@ -148,13 +146,10 @@ def _step_of(factor: SecondFactor, code: str, *, at: datetime) -> int | None:
     if not (len(given) == 6 and given.isascii() and given.isdigit()):
         return None
     totp = _totp(factor)
-    alike = [step for step in _steps(at) if hmac.compare_digest(totp.generate(step * STEP), given.encode())]
-    return next((step for step in alike if step > factor.last_step), None)
-
-
-def _steps(at: datetime) -> Iterator[int]:
     now = int(at.timestamp()) // STEP
-    return iter(range(now - DRIFT, now + DRIFT + 1))
+    steps = range(now - DRIFT, now + DRIFT + 1)
+    alike = [step for step in steps if hmac.compare_digest(totp.generate(step * STEP), given.encode())]
+    return next((step for step in alike if step > factor.last_step), None)
 
 
 def _new_codes(factor: SecondFactor) -> list[str]:
