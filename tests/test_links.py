@@ -17,8 +17,8 @@ from tests.mailbox import Mailbox
 from triage import automation, execution, links, rehearsal
 from triage.environment import environment
 from triage.models import AuditEvent, Mode, Notification, OneTimeLink, Run, Ticket
+from triage.rate import Buckets
 from triage.web import password
-from triage.web.rate import Buckets
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lake")]
 

@@ -28,8 +28,8 @@ from triage.environment import environment
 from triage.itsm import standard
 from triage.models import Delivery, Notification, Source, Ticket
 from triage.ports import free_ports
+from triage.rate import Buckets
 from triage.web import webhooks
-from triage.web.rate import Buckets
 
 pytestmark = pytest.mark.django_db
 ONE = json.dumps({"external_id": "INC1", "subject": "Locked", "body": "out"}).encode()

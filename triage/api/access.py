@@ -12,7 +12,7 @@ from triage.api.problems import Refused
 from triage.environment import environment
 from triage.models import Customer, Person, Token
 from triage.queries.customers import customers_of
-from triage.web.rate import Buckets
+from triage.rate import Buckets
 
 LONGEST_SECRET = 200
 

@@ -7,8 +7,6 @@ import base64
 import binascii
 import hmac
 import logging
-import threading
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +16,7 @@ from django.db import DatabaseError
 from triage.intake.accepting import KEPT_HEADERS
 from triage.itsm import SOURCES, standard
 from triage.models import Refusal, Source
+from triage.rate import Buckets
 
 log = logging.getLogger(__name__)
 KEPT = 50
@@ -28,8 +27,7 @@ MOST_HEADERS = 30
 HIDDEN = "…"
 TOLERANCE = 300
 UNSIGNED = 401
-_lock = threading.Lock()
-_levels: dict[tuple[int, bool], tuple[float, float]] = {}
+_buckets = Buckets(A_MINUTE)
 
 
 def keep(source: Source, *, status: int, reason: str, headers: Mapping[str, str], body: bytes, at: datetime) -> bool:
@@ -39,7 +37,7 @@ def keep(source: Source, *, status: int, reason: str, headers: Mapping[str, str]
     A database that does not answer is no error here: the sender gets the answer all the same.
     """
     proved = status == UNSIGNED and bool(_proved(source, headers=headers, body=body, at=at))
-    if not _allowed((source.pk, proved)):
+    if _buckets.take((source.pk, proved)):
         return False
     try:
         Refusal.objects.create(
@@ -66,17 +64,7 @@ def keep(source: Source, *, status: int, reason: str, headers: Mapping[str, str]
 
 def forget() -> None:
     """Begin counting anew."""
-    with _lock:
-        _levels.clear()
-
-
-def _allowed(whose: tuple[int, bool]) -> bool:
-    now = time.monotonic()
-    with _lock:
-        level, then = _levels.get(whose, (A_MINUTE, now))
-        level = min(A_MINUTE, level + (now - then) * A_MINUTE / 60.0)
-        _levels[whose] = (level - 1.0 if level >= 1.0 else level, now)
-    return level >= 1.0
+    _buckets.forget()
 
 
 def _told(headers: Mapping[str, str]) -> int:
