@@ -58,6 +58,9 @@ def test_the_first_administrator_signs_in_by_link_and_sets_a_password(desk: Any,
     desk.get_by_role("button", name="Menu of Bea Meyer").click()
     desk.get_by_role("button", name="Sign out", exact=True).click()
     sign_in(desk, "bea")
+    scene.agent.refresh_from_db()
+    assert scene.agent.check_password("a long enough password")
+    assert desk.get_by_role("button", name="Menu of Bea Meyer").is_visible()
 
 
 def test_a_verdict_can_be_taken_back_with_one_key(desk: Any, scene: Scene) -> None:

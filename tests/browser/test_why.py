@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -74,3 +75,5 @@ def test_a_neighbour_is_one_click_away(desk: Any, asked: Ticket) -> None:
     number = first.locator(".id").inner_text()
     first.click()
     desk.wait_for_selector(f".crumbs .id:has-text('{number}')")
+    assert number != asked.external_id
+    assert urlsplit(desk.url).path == f"/tickets/{Ticket.objects.get(external_id=number).uuid}/"

@@ -74,4 +74,5 @@ def test_the_rundeck_example_runs_to_its_end(tmp_path: Path, monkeypatch: pytest
 
 def test_the_targets_of_the_page_fit() -> None:
     for number, kind in enumerate(job_systems.KINDS):
-        job_systems.parse(kind, target(number, "https://jobs.example.org") | {"insecure": "false"})
+        system = job_systems.parse(kind, target(number, "https://jobs.example.org") | {"insecure": "false"})
+        assert (system.url, system.token.get_secret_value()) == ("https://jobs.example.org", TOKEN)
