@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 # the home must be set before Django's settings are read: a test never touches the person's own installation
 _HOME = tempfile.TemporaryDirectory(prefix="triage-tests-", ignore_cleanup_errors=True)
@@ -19,7 +20,9 @@ django.setup()
 
 import pytest  # noqa: E402 - after the environment is set
 from django.conf import settings  # noqa: E402
+from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
 from django.db.models.signals import post_migrate  # noqa: E402
+from whitenoise.middleware import WhiteNoiseMiddleware  # noqa: E402
 
 from triage.embedded import Endpoints  # noqa: E402
 
@@ -27,6 +30,21 @@ from triage.embedded import Endpoints  # noqa: E402
 settings.DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 # nobody is given Django's own permissions, and making 240 of them anew took most of the time of emptying the database
 assert post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+# hashing a password is slow on purpose: here it has the same form and one round
+PBKDF2PasswordHasher.iterations = 1
+
+
+def _listed(middleware: WhiteNoiseMiddleware) -> None:
+    """The static files are looked through once: every client of a test would do it anew, in 40 ms."""
+    if not _static:
+        _list_files(middleware)
+        _static.update(middleware.files)
+    middleware.files.update(_static)
+
+
+_static: dict[str, Any] = {}
+_list_files = WhiteNoiseMiddleware.add_files_from_finders
+WhiteNoiseMiddleware.add_files_from_finders = _listed
 
 REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
 

@@ -50,10 +50,18 @@ POLICIES = (
 )
 
 
-@pytest.fixture
-def directory_path(tmp_path: Path) -> Path:
-    path = tmp_path / "directory.sqlite"
+@pytest.fixture(scope="session")
+def new_directory(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A directory's file as it is made: once, since that waits for the disk."""
+    path = tmp_path_factory.mktemp("made") / "directory.sqlite"
     directories.create(path, ACCOUNTS, groups=GROUPS, policies=POLICIES)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def directory_path(tmp_path: Path, new_directory: bytes) -> Path:
+    path = tmp_path / "directory.sqlite"
+    path.write_bytes(new_directory)
     return path
 
 

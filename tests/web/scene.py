@@ -1,7 +1,9 @@
 """A believable desk: two customers, articles, tickets in every state that a person has to do with."""
 
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from runbooks.targets import accounts
@@ -166,6 +168,13 @@ def articles() -> list[Article]:
 def directory(folder: Path) -> Path:
     """A directory file with Ada, whose account is locked."""
     path = folder / "directory.sqlite3"
+    path.write_bytes(_directory())
+    return path
+
+
+@cache
+def _directory() -> bytes:
+    """Made once: a directory's file waits for the disk until it is safe."""
     people = [
         accounts.Account(
             "ada.lovelace", "Ada Lovelace", "ada@nordwind.example", locked=True, lock_reason="failed_logins"
@@ -174,8 +183,10 @@ def directory(folder: Path) -> Path:
             "grace.hopper", "Grace Hopper", "grace@nordwind.example", locked=True, lock_reason="failed_logins"
         ),
     ]
-    directories.create(path, people)
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "directory.sqlite3"
+        directories.create(path, people)
+        return path.read_bytes()
 
 
 def build(*, at: datetime, folder: Path) -> Scene:
