@@ -17,6 +17,10 @@ CONFIG = """
 [checks.negative_data_rejection]
 # 409: a key that was used before is refused before anything else is read; 413: so is what is too large
 expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428]
+
+[checks.positive_data_acceptance]
+# 412, 428: whether the thing is there, and with which ETag it was read, no schema can say (RFC 6585)
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 428, 429, "5xx"]
 """
 
 

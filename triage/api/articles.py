@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +12,7 @@ from django.utils.http import parse_etags
 from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import StrictBool
 
+from runbooks.registry import RUNBOOKS
 from triage import knowledge
 from triage.api.access import customer_of, person_of
 from triage.api.fields import Text
@@ -26,16 +27,20 @@ Key = Annotated[str, Path(pattern=knowledge.KEY)]
 Owner = Annotated[str, Query(max_length=40, description="whose article; empty: one that all customers share")]
 
 
+def _runbooks(schema: dict[str, Any]) -> None:
+    schema["enum"] = ["", *sorted(RUNBOOKS)]
+
+
 class ArticleIn(Schema):
     """All that an article says. `label` is shared by its translations; empty: the article's own key."""
 
-    title: Annotated[Text, Field(min_length=1, max_length=300)]
+    title: Annotated[Text, Field(min_length=1, max_length=300, pattern=r"[^\s\x00-\x1f]")]
     symptoms: Annotated[Text, Field(max_length=20_000)] = ""
     body: Annotated[Text, Field(max_length=200_000)] = ""
     aliases: Annotated[list[Annotated[Text, Field(max_length=200)]], Field(max_length=50)] = []
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?$")] = "en"
-    label: Annotated[Text, Field(max_length=60)] = ""
-    runbook: Annotated[Text, Field(max_length=60)] = ""
+    label: Annotated[str, Field(pattern=rf"^$|{knowledge.KEY}")] = ""
+    runbook: Annotated[Text, Field(max_length=60, json_schema_extra=_runbooks)] = ""
     retired: StrictBool = False
 
 

@@ -21,6 +21,8 @@ from triage.models import KeptAnswer, Token
 MOST_BYTES = 2 * 1024 * 1024
 LONGEST_KEY = 200
 KEY = "^[!-~]([ -~]*[!-~])?$"
+ADDRESS = r"^[^\u0000]*$"
+"""What a text in an address may be: PostgreSQL stores no NUL, and none means anything."""
 KEPT = timedelta(hours=24)
 LOST = timedelta(minutes=3)
 """A request that has not been answered for longer lost its worker; the same key may try again."""
@@ -87,7 +89,7 @@ def check(request: HttpRequest, *, kinds: tuple[str, ...], most: int) -> None:
     if request.method in WITH_BODY and int(length) and request.content_type not in kinds:
         raise Refused(415, f"Send {' or '.join(kinds)}.")
     texts = [request.path, *request.GET.keys(), *(value for _, values in request.GET.lists() for value in values)]
-    if any("\x00" in text for text in texts):
+    if not all(re.search(ADDRESS, text) for text in texts):
         raise Refused(422, "The address holds a NUL character, which no text of ours does.")
 
 

@@ -51,6 +51,9 @@ def _describe(method: str, operation: dict[str, Any]) -> None:
         content = response.get("content", {})
         if int(status) >= 400 and "application/json" in content:
             content[problems.KIND] = content.pop("application/json")
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query" and parameter["schema"].get("type") == "string":
+            parameter["schema"].setdefault("pattern", front.ADDRESS)
     if method == "post":
         text = "The same key and request a second time within 24 hours: the first answer again, and nothing is done."
         key = {"name": "Idempotency-Key", "in": "header", "required": False, "description": text}
