@@ -99,10 +99,12 @@ def test_accept_and_run_asks_before_it_starts(desk: Any, scene: Scene) -> None:
 def test_another_article_is_found_and_accepted_by_keyboard(desk: Any, scene: Scene) -> None:
     sign_in(desk, "bea")
     desk.goto(f"/tickets/{scene.tickets[0].uuid}/")
+    assert desk.get_by_role("button", name="Accept and run…").is_visible()
     desk.keyboard.press("o")
     desk.keyboard.type("printer")
     desk.keyboard.press("Enter")  # at once: the answer is still on its way
     desk.wait_for_selector("#article h2:has-text('Printer on the floor')")
+    assert not desk.get_by_role("button", name="Accept and run…").is_visible(), "this article has no runbook"
     desk.keyboard.press("a")
     desk.wait_for_selector("h1:has-text('Postfach voll')")
     assert Review.objects.get(ticket=scene.tickets[0]).article == "KB0007"

@@ -71,7 +71,7 @@ def best(customer: Customer | None, label: str, language: str = DESK) -> Shown |
     return shown if shown and shown.article.retired_at is None else None
 
 
-def search(customer: Customer, text: str, *, language: str = DESK, limit: int = 50) -> list[Article]:
+def search(customer: Customer, text: str, *, language: str = DESK, limit: int = 50) -> list[Shown]:
     """Live articles of a customer, one a label: best matches of every word first, by key where nothing is asked."""
     words = text.casefold().split()[:8]
     groups: dict[str, list[Article]] = {}
@@ -82,7 +82,7 @@ def search(customer: Customer, text: str, *, language: str = DESK, limit: int = 
         shown = _stands_for(rows, language)
         score = max(_score(row, words) for row in rows)
         if shown and shown.article.retired_at is None and (score or not words):
-            scored.append((-score, label, shown.article))
+            scored.append((-score, label, shown))
     return [row for _, _, row in sorted(scored, key=lambda entry: entry[:2])[:limit]]
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from triage import review
-from triage.models import Article, Ticket
+from triage.models import Ticket
 from triage.queries import articles, blind
 from triage.queries.choosing import Choosing, choosing
 from triage.suggesting import CHOICES, HASH_SHOWN
@@ -100,7 +100,7 @@ def _chosen(request: DeskRequest, row: Ticket, seen: Choosing, choice: str) -> a
     return articles.best(row.customer, request.GET.get("article", "")[:60] or first)
 
 
-def _results(row: Ticket, seen: Choosing, text: str) -> list[Article]:
+def _results(row: Ticket, seen: Choosing, text: str) -> list[articles.Shown]:
     if row.customer is None or seen.sealed or not text:
         return []
     return articles.search(row.customer, text, limit=RESULTS)

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from triage import panel as domain
 from triage import review
-from triage.models import Article, Panel, Review, Run, Ticket
+from triage.models import Panel, Review, Run, Ticket
 from triage.panel import Kind, PanelRefused, Seat
 from triage.queries import articles
 from triage.queries.choosing import Choosing, choosing
@@ -217,7 +217,7 @@ def _mark(seen: Choosing) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _results(seen: Choosing, text: str) -> list[Article]:
+def _results(seen: Choosing, text: str) -> list[articles.Shown]:
     """What the search shows: nothing before something is typed, unless a list is all that a sealed ticket shows."""
     customer: Any = seen.ticket.customer
     if not (text or seen.sealed):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from triage import bell, review
-from triage.models import Article, Review, Ticket
+from triage.models import Review, Ticket
 from triage.permissions import can_order_run, can_review
 from triage.queries import articles, blind
 from triage.queries import queue as queue_reads
@@ -215,7 +215,7 @@ def _first_article(row: Ticket, seen: Detail) -> articles.Shown | None:
     return articles.best(row.customer, seen.candidates[0].label) if seen.candidates else None
 
 
-def _results(row: Ticket, text: str, *, sealed: bool) -> list[Article]:
+def _results(row: Ticket, text: str, *, sealed: bool) -> list[articles.Shown]:
     """What the search shows: nothing before something is typed, unless a list is all that a sealed ticket shows."""
     if row.customer is None or not (text or sealed):
         return []
