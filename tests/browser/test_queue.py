@@ -101,7 +101,7 @@ def test_two_agents_meet_at_one_ticket(desk: Any, scene: Scene, chromium: Any, w
     other.goto(f"/tickets/{ticket.uuid}/")
     waiting(scene, subject="Comes first", due_at=timezone.now() - timedelta(hours=9))
     desk.clock.fast_forward(10_000)
-    desk.wait_for_selector(f"#r{ticket.pk} >> text=open at Otto Ohm")
+    desk.wait_for_selector(f"#r{ticket.pk} >> text=open with Otto Ohm")
     desk.wait_for_selector("#news >> text=1 new ticket")
     assert desk.locator(f"#r{ticket.pk} [data-pick]").is_checked()
     assert (_focus(desk), desk.evaluate("scrollY")) == (here, scroll)

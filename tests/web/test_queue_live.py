@@ -78,7 +78,7 @@ def test_what_somebody_else_holds_or_decides_changes_in_its_place(scene: Scene, 
     review.decide(ticket=blind, person=otto, verdict="article", article="KB0005", at=timezone.now())
     page = ask(client, shown).content.decode()
     assert page.count("<tr") == 3
-    assert re.search(rf'id="r{held.pk}".*?open at Otto Ohm', page, re.DOTALL)
+    assert re.search(rf'id="r{held.pk}".*?open with Otto Ohm', page, re.DOTALL)
     assert page.count("decided by Otto Ohm") == 2
     assert "KB0005" not in page
 

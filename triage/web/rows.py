@@ -103,7 +103,7 @@ def _pill(row: Row) -> str:
 def _open_at(row: Row, person: Person) -> str:
     if row.holder is None:
         return ""
-    return _("open at you") if row.holder == person else _("open at %(who)s") % {"who": called(row.holder)}
+    return _("open with you") if row.holder == person else _("open with %(who)s") % {"who": called(row.holder)}
 
 
 def _exact(at: datetime | None) -> str:
