@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -10,7 +11,7 @@ from django.db.models import Q
 from triage.environment import environment
 from triage.models import Customer, EventEndpoint, Notification, Posting, Ticket
 from triage.queries import blind
-from triage.telling.kinds import KINDS, STREAMS
+from triage.telling.kinds import KINDS, STREAMS, Kind
 from triage.telling.recipients import Recipient, recipients
 
 LONGEST_TEXT = 1000
@@ -41,32 +42,36 @@ def tell(
     endpoints = endpoints_of(how.event, customer)
     if not (how.desk or endpoints):
         return None
-    said = dict(data or {})
-    if ticket is not None:
-        said |= {"ticket": ticket.external_id, "ticket_uuid": str(ticket.uuid)}
-    if ticket is not None and blind.sealed([ticket], at=at):
-        text, runbook = f"{ticket.external_id}: {how.blind or 'it needs a look'}.", ""
-        said = {name: value for name, value in said.items() if name in OPEN_TO_ALL} | {"sealed": "yes"}
-    elif runbook:
-        said["runbook"] = runbook
+    text, runbook, said = _allowed(how, ticket, text=text, runbook=runbook, data=data or {}, at=at)
     with transaction.atomic():
-        row, made = Notification.objects.get_or_create(
-            key=key,
-            defaults={
-                "customer": customer,
-                "kind": kind,
-                "text": plain(text)[:LONGEST_TEXT],
-                "link": link,
-                "desk": how.desk,
-                "data": said,
-                "created_at": at,
-            },
-        )
-        if not made:
+        text = plain(text)[:LONGEST_TEXT]
+        row = _first(key, customer=customer, kind=kind, text=text, link=link, desk=how.desk, data=said, created_at=at)
+        if row is None:
             return None
         mails = recipients(kind, customer=customer, runbook=runbook, ticket=ticket, but=but) if _has_mail() else ()
         _post(row, mails, endpoints, at=at)
     return row
+
+
+def _allowed(
+    how: Kind, ticket: Ticket | None, *, text: str, runbook: str, data: Mapping[str, str], at: datetime
+) -> tuple[str, str, dict[str, str]]:
+    """Text, runbook and what the event says, without what a drawn ticket must not give away."""
+    said = dict(data)
+    if ticket is not None:
+        said |= {"ticket": ticket.external_id, "ticket_uuid": str(ticket.uuid)}
+        if blind.sealed([ticket], at=at):
+            said = {name: value for name, value in said.items() if name in OPEN_TO_ALL} | {"sealed": "yes"}
+            return f"{ticket.external_id}: {how.blind or 'it needs a look'}.", "", said
+    if runbook:
+        said["runbook"] = runbook
+    return text, runbook, said
+
+
+def _first(key: str, **fields: Any) -> Notification | None:
+    """The row for the desk; None where this occasion was told before."""
+    row, made = Notification.objects.get_or_create(key=key, defaults=fields)
+    return row if made else None
 
 
 def _post(row: Notification, mails: Iterable[Recipient], endpoints: Iterable[int], *, at: datetime) -> None:
