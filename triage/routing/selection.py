@@ -80,17 +80,7 @@ def selected(
 
     `reference`: what the ITSM calls the ticket, which its text may well repeat.
     """
-    first = ranking.matches[0] if ranking.matches else None
-    offer = articles.get(first.label) if first else None
-    pick = Pick(
-        article=first.label if first else "",
-        probability=first.probability if first else 0.0,
-        score=ranking.score,
-        sufficient=ranking.evidence.sufficient,
-        evidence=ranking.evidence.reason,
-        live=offer is not None and offer.live,
-        runbook=offer.runbook if offer else None,
-    )
+    pick, offer = _matched(ranking, articles)
     if offer is not None and offer.trouble:
         return replace(pick, problems=(offer.trouble,))
     if offer is None or pick.runbook is None:
@@ -109,13 +99,24 @@ def selected(
         owner = " ".join(needs(group) for group in owned(pick.runbook, found.values, offer.directory))
     except (TargetError, sqlite3.Error) as error:  # a file that is locked or damaged while it is read
         return replace(pick, problems=(f"the directory cannot be read: {error}",))
-    return replace(
-        pick,
-        parameters=dict(found.values),
-        complete=found.complete,
-        problems=tuple(found.problems),
-        owner=owner,
+    given = dict(found.values)
+    return replace(pick, parameters=given, complete=found.complete, problems=tuple(found.problems), owner=owner)
+
+
+def _matched(ranking: Ranking, articles: Mapping[str, Offer]) -> tuple[Pick, Offer | None]:
+    """The first match with what its article leads to; no parameters are looked for yet."""
+    first = ranking.matches[0] if ranking.matches else None
+    offer = articles.get(first.label) if first else None
+    pick = Pick(
+        article=first.label if first else "",
+        probability=first.probability if first else 0.0,
+        score=ranking.score,
+        sufficient=ranking.evidence.sufficient,
+        evidence=ranking.evidence.reason,
+        live=offer is not None and offer.live,
+        runbook=offer.runbook if offer else None,
     )
+    return pick, offer
 
 
 def gate(
@@ -144,8 +145,9 @@ def gate(
     }
     selection = {book.key: _digest([book.selection_digest, *led[book.key]]) for book in runbooks}
     # what this file makes of a ranking decides too, so its source is part of the rules
-    rules = _digest([evidence, f"{WORTH_ASKING}", inspect.getsource(selected), inspect.getsource(Pick.gate_score)])
-    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": rules, "extractor": extractor()}
+    rules = [inspect.getsource(one) for one in (selected, _matched, Pick.gate_score)]
+    judged = _digest([evidence, f"{WORTH_ASKING}", *rules])
+    parts = {"text": text, "model": model, "calibrator": calibrator, "evidence": judged, "extractor": extractor()}
     return Gate.from_dict({**parts, "runbooks": selection})
 
 
