@@ -138,34 +138,22 @@ def plan(
     pass. With `n` they are other traffic and stand for n units to come (expected by the deadline when
     `continuous`); the first start then leaves room for two standard deviations. Three starts certify as much as
     five where rows are plenty and more where they are few; one start fails on a single wrong row at the top.
-
-    Each threshold lies just above a score that does not pass it. Given that score, those above are independent
-    draws from what passes, so testing at the units' own scores keeps the tail exact at each threshold; the
-    sequence as a whole stays exact while R(t) does not fall as t falls. Scores of other traffic need no such
-    condition.
     """
     if continuous and n is None:
         raise ValueError("continuous looks need n, the units expected by the deadline")
-    best = _best(scores, clusters)
-    ranked = np.sort(best[best > 0.0])[::-1]
-    looked = len(best) if n is None else n
     size = (betting_sample_size if continuous else sample_size)(alpha=alpha, delta=delta, starts=starts)
     needed = size if n is None else size + math.ceil(2 * math.sqrt(size))
-    scale = len(best) / looked if looked else 0.0  # planning units for each unit of the look
-    first = max(1, math.ceil(needed * scale))
-    if first > len(ranked):
-        raise NotCertifiable(_refusal(alpha, needed, looked, len(ranked), len(best)), needed=_total(needed, best))
-    last = len(ranked)
-    begin = [round(first * (last / first) ** (step / starts)) for step in range(starts)]
-    between = [round(first * (last / first) ** (step / steps)) for step in range(steps + 1)]
-    grid = sorted({_above(ranked, rank) for rank in (*begin, *between)}, reverse=True)
+    best = _best(scores, clusters)
+    looked = len(best) if n is None else n
+    first = _first_start(best, looked=looked, needed=needed, alpha=alpha)
+    grid, begin = _thresholds(best, first=first, starts=starts, steps=steps)
     return Registration(
         gate=gate,
         runbooks=tuple(sorted(runbooks)),
         alpha=alpha,
         delta=delta,
-        grid=tuple(grid),
-        starts=tuple(sorted({grid.index(_above(ranked, rank)) for rank in begin})),
+        grid=grid,
+        starts=begin,
         basis=basis,
         n=None if continuous else looked,
         draw_floor=draw_floor,
@@ -204,6 +192,34 @@ def _best(scores: Sequence[float], clusters: Sequence[Hashable] | None) -> npt.N
     for cluster, value in zip(clusters, values.tolist(), strict=True):
         best[cluster] = max(value, best.get(cluster, 0.0))
     return np.fromiter(best.values(), dtype=np.float64, count=len(best))
+
+
+def _first_start(best: npt.NDArray[np.float64], *, looked: int, needed: int, alpha: float) -> int:
+    """How many planning units pass the first start, so that `needed` of those looked at do; or NotCertifiable."""
+    passing = int((best > 0.0).sum())
+    scale = len(best) / looked if looked else 0.0  # planning units for each unit of the look
+    first = max(1, math.ceil(needed * scale))
+    if first > passing:
+        raise NotCertifiable(_refusal(alpha, needed, looked, passing, len(best)), needed=_total(needed, best))
+    return first
+
+
+def _thresholds(
+    best: npt.NDArray[np.float64], *, first: int, starts: int, steps: int
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """The grid from high to low, and which of it are starts: the best `first` scores pass the first, all the last.
+
+    Each threshold lies just above a score that does not pass it. Given that score, those above are independent
+    draws from what passes, so testing at the units' own scores keeps the tail exact at each threshold; the
+    sequence as a whole stays exact while R(t) does not fall as t falls. Scores of other traffic need no such
+    condition.
+    """
+    ranked = np.sort(best[best > 0.0])[::-1]
+    last = len(ranked)
+    begin = [round(first * (last / first) ** (step / starts)) for step in range(starts)]
+    between = [round(first * (last / first) ** (step / steps)) for step in range(steps + 1)]
+    grid = sorted({_above(ranked, rank) for rank in (*begin, *between)}, reverse=True)
+    return tuple(grid), tuple(sorted({grid.index(_above(ranked, rank)) for rank in begin}))
 
 
 def _above(ranked: npt.NDArray[np.float64], rank: int) -> float:
