@@ -136,20 +136,15 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             families=self.families,
             seed=self.seed,
         )
-        regular, special = unseen[: len(by_fold)], unseen[len(by_fold) :]
+        regular = unseen[: len(by_fold)]
+        special = list(zip(unseen[len(by_fold) :], (inside for *_, inside in reduced), strict=True))
         predicted = np.concatenate([rows for _, rows in by_fold])
-        self.weights_, self.report_ = combination(regular, codes[predicted], families=self.families)
+        self._learn_weights(regular, predicted, codes)
         self.report_ |= pretrained
-        probabilities = [scored_unseen(unseen, self.weights_).probabilities for unseen in regular]
-        self.out_of_fold_ = OutOfFold(predicted, np.concatenate(probabilities))
         self.linear_, self.fasttext_ = trainer.final()
         self.linear_.fuse(self.weights_.blend)
-        self.rule_ = self._learn_rule(
-            regular,
-            list(zip(special, (inside for *_, inside in reduced), strict=True)),
-            outside=self.pipeline_.lines(out_of_scope),
-            languages=languages_of(lines, seed=self.seed),
-        )
+        outside, languages = self.pipeline_.lines(out_of_scope), languages_of(lines, seed=self.seed)
+        self.rule_ = self._learn_rule(regular, special, outside=outside, languages=languages)
         self.out_of_fold_scores_ = self._scores_unseen(regular, [lines[row] for row in predicted.tolist()])
         return self
 
@@ -223,6 +218,12 @@ class ArticleClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 )
                 found.append(_gate_score(probability, evidence))
         return np.asarray(found, dtype=np.float64)
+
+    def _learn_weights(self, regular: Sequence[Unseen], predicted: Rows, codes: Rows) -> None:
+        """How the families are combined, and what that makes of the rows that were predicted unseen."""
+        self.weights_, self.report_ = combination(regular, codes[predicted], families=self.families)
+        probabilities = [scored_unseen(unseen, self.weights_).probabilities for unseen in regular]
+        self.out_of_fold_ = OutOfFold(predicted, np.concatenate(probabilities))
 
     def _learn_rule(
         self,

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifier import baselines, breakdown, learning_curve, metrics, noise
-from classifier.cost import microseconds, model_bytes
+from classifier import baselines, breakdown, cost, learning_curve, metrics, noise
 from classifier.estimator import ArticleClassifier
 from classifier.fasttext_model import FastTextError
 from classifier.formats import jsonl
@@ -25,9 +24,8 @@ from classifier.formats.jsonl import Row
 from classifier.profiles import AUTOMATIC, PROFILES
 from classifier.ranked import Ranked, broken, by_hash, certify, mixed, ranked
 from classifier.report import table
-from classifier.text import Document
 
-__all__ = ["ALPHAS", "EvaluationRefused", "evaluate", "evaluate_rows", "microseconds", "model_bytes", "table"]
+__all__ = ["ALPHAS", "EvaluationRefused", "evaluate", "evaluate_rows", "table"]
 
 Progress = Callable[[str], None]
 
@@ -89,36 +87,36 @@ def evaluate_rows(
     _check(train=train, test=test, oos=oos, oos_share=oos_share, profile=profile)
     tell = progress or _silent
     tell(f"  0 %  training on {len(train):,} rows")
-    began = time.perf_counter()
-    model = _fitted(train, profile)
-    train_seconds = time.perf_counter() - began
-    result: dict[str, Any] = {
-        "rows": {"train": len(train), "test": len(test), "oos": len(oos)},
-        "profile": profile,
-        "classes": len(model.classes_),
-        "train_seconds": round(train_seconds, 2),
-    }
+    model, trained = _trained(train, profile)
+    result: dict[str, Any] = {"rows": {"train": len(train), "test": len(test), "oos": len(oos)}, **trained}
     tell(f" 20 %  ranking {len(test):,} test rows")
-    certifying_oos, tested_oos = by_hash(oos, 1 / 3, "out of scope")
-    tested, outside = ranked(model, test), ranked(model, tested_oos, in_scope=False)
-    right = ~tested.wrong
+    held_oos, tested_oos = by_hash(oos, 1 / 3, "out of scope")
+    rows = _Rows(train=train, test=test, valid=valid, held_oos=held_oos, tested_oos=tested_oos)
+    found = ranked(model, test), ranked(model, tested_oos, in_scope=False)
     natural = len(tested_oos) / (len(tested_oos) + len(test))
     result["oos_share"] = round(natural if oos_share is None else oos_share, 6)
-    result |= _accuracy(tested, outside, [row.label for row in test])
-    result["per_class"] = _per_class(model, tested, train=train, test=test)
-    rows = _Rows(train=train, test=test, valid=valid, held_oos=certifying_oos, tested_oos=tested_oos)
-    promised, risk = _promised(model, (tested, outside), rows, oos_share, alphas, delta, profile=profile, tell=tell)
+    result |= _accuracy(*found, [row.label for row in test])
+    result["per_class"] = _per_class(model, found[0], train=train, test=test)
+    promised, risk = _promised(model, found, rows, oos_share, alphas, delta, profile=profile, tell=tell)
     result |= promised
     result["curves"]["risk"] = risk
     tell(" 47 %  baselines: BlazingText's documented defaults; TF-IDF and LinearSVC")
     result |= baselines.compared(model, train=train, test=test, profile=profile)
     # a model below the baseline calls most labels wrong, and is wrong itself
     result["suspects"] = [] if result["warning"] else _suspects(model, train)
-    result |= _learning(train, test, right, profile=profile, quick=quick, tell=tell)
+    result |= _learning(train, test, ~found[0].wrong, profile=profile, quick=quick, tell=tell)
     tell(" 96 %  measuring speed and size")
-    result |= _cost(model, [row.document for row in test])
+    result |= cost.measured(model, [row.document for row in test])
     tell("100 %  done")
     return result
+
+
+def _trained(train: Sequence[Row], profile: str) -> tuple[ArticleClassifier, dict[str, Any]]:
+    """The model whose accuracy is reported, and what its training was."""
+    began = time.perf_counter()
+    model = _fitted(train, profile)
+    seconds = time.perf_counter() - began
+    return model, {"profile": profile, "classes": len(model.classes_), "train_seconds": round(seconds, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +146,8 @@ def _promised(
     `found` is what `model` says of the test rows and of the out-of-scope ones beside them.
     """
     right = ~found[0].wrong
-    certifier, held, basis = model, list(rows.valid), "the valid file"
-    if not held:
-        held, rest = by_hash(rows.train, CERTIFYING_SHARE, "certification")
-        basis = f"{100 * CERTIFYING_SHARE:g} % of the train rows, which a second fit did not see"
-        tell(f" 22 %  training again without {len(held):,} certification rows")
-        certifier = _fitted(rest, profile)
+    certifier, held, basis = _certifier(model, rows, profile=profile, tell=tell)
+    if certifier is not model:
         found = ranked(certifier, rows.test), ranked(certifier, rows.tested_oos, in_scope=False)
     tell(" 45 %  certifying")
     calibration = mixed(ranked(certifier, held), ranked(certifier, rows.held_oos, in_scope=False), oos_share)
@@ -176,12 +170,16 @@ def _promised(
     return {"certified": certified, "certification": certification, "languages": languages}, curve
 
 
-def _cost(model: ArticleClassifier, documents: Sequence[Document]) -> dict[str, float]:
-    """Speed and size."""
-    return {
-        "us_per_ticket": round(microseconds(model, documents), 1),
-        "model_bytes": model_bytes(model, documents[:20]),
-    }
+def _certifier(
+    model: ArticleClassifier, rows: _Rows, *, profile: str, tell: Progress
+) -> tuple[ArticleClassifier, list[Row], str]:
+    """The model to certify, rows that it never saw, and where they are from: a second fit where no valid file is."""
+    if rows.valid:
+        return model, list(rows.valid), "the valid file"
+    held, rest = by_hash(rows.train, CERTIFYING_SHARE, "certification")
+    tell(f" 22 %  training again without {len(held):,} certification rows")
+    basis = f"{100 * CERTIFYING_SHARE:g} % of the train rows, which a second fit did not see"
+    return _fitted(rest, profile), held, basis
 
 
 def _learning(

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from classifier.certificate import Verdict
+from classifier.cost import model_bytes
 from classifier.estimator import ArticleClassifier
-from classifier.evaluation import model_bytes
 from classifier.formats.jsonl import FormatError, Row
 from classifier.ranked import Ranked, mixed, ranked
 from tests.benchmarks.certificates import Pool, counted, limit, naive, own, pool
