@@ -70,6 +70,11 @@ def extract(
         reference=reference,
         written_at=written_at,
     )
+    return _searched(runbook, ticket)
+
+
+def _searched(runbook: Runbook, ticket: search.Ticket) -> Extraction:
+    """Each parameter in turn: a later one may depend on what the earlier ones were found to be."""
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
     candidates: dict[str, tuple[str, ...]] = {}
