@@ -1,6 +1,7 @@
 """HTTP to another program: only where an administrator said, no redirects, bounded in time and size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -114,26 +115,35 @@ def answered(
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # a pool of its own for each exchange: answers are rare, and a kept connection does not survive a fork
     pools = urllib3.PoolManager(num_pools=1, timeout=timeout, retries=False, **_pinned(url, address))
+    with _failures(url, most), Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
+        answer = pool.request(
+            method,
+            _at(url, address) if address else url,
+            body=body,
+            headers={
+                **headers,
+                **({"host": _place(url)} if address else {}),
+                "user-agent": "triage",
+                "accept": "application/json",
+                "accept-encoding": "identity",
+            },
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            received = patience.read(answer, most=most)
+        finally:
+            answer.close()
+    if 200 <= answer.status < 300:
+        return Answer(received, {name.lower(): value for name, value in answer.headers.items()})
+    raise _refusal(answer.status, name, wait=_wait(answer.headers.get("retry-after", "")), body=received)
+
+
+@contextmanager
+def _failures(url: str, most: int) -> Iterator[None]:
+    """Whatever keeps a request from an answer, as an ExchangeFailed that says whether to try again."""
     try:
-        with Patience(WHOLE_SECONDS) as patience, patience.watch(pools) as pool:
-            answer = pool.request(
-                method,
-                _at(url, address) if address else url,
-                body=body,
-                headers={
-                    **headers,
-                    **({"host": _place(url)} if address else {}),
-                    "user-agent": "triage",
-                    "accept": "application/json",
-                    "accept-encoding": "identity",
-                },
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                received = patience.read(answer, most=most)
-            finally:
-                answer.close()
+        yield
     except TooMuch:
         raise ExchangeFailed(f"the answer has more than {most} bytes", permanent=True) from None
     except TooLong:
@@ -143,10 +153,7 @@ def answered(
         raise ExchangeFailed(f"{url!r} is no address: {error}", permanent=True) from error
     except urllib3.exceptions.HTTPError as error:
         unreached = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
-        raise ExchangeFailed(f"{name} does not answer: {error}", permanent=False, unreached=unreached) from error
-    if 200 <= answer.status < 300:
-        return Answer(received, {name.lower(): value for name, value in answer.headers.items()})
-    raise _refusal(answer.status, name, wait=_wait(answer.headers.get("retry-after", "")), body=received)
+        raise ExchangeFailed(f"{host(url)} does not answer: {error}", permanent=False, unreached=unreached) from error
 
 
 def _pinned(url: str, address: str | None) -> dict[str, Any]:
