@@ -49,36 +49,46 @@ def train(
     parts = split(labels.rows)
     _enough(parts)
     progress(f"training on {len(parts.train)} rows; {len(parts.held_out)} held out, {len(outside)} out of scope")
-    documents = [document for document, _ in parts.train]
     others = unlabelled_of(customer)
     model = _fitted(parts, outside, profile, others)
+    learnt = {"profile": profile, **_learnt_from(labels, outside, others, model)}
+    release = _measured(customer, model, parts, learnt=learnt, until=labels.until, at=at, progress=progress)
+    progress("signing and storing")
+    # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
+    documents = [document for document, _ in parts.train]
+    known = [*documents, *outside, *(others.documents if model.report_["pretrained"] else ())]
+    _store(release, model, golden=_golden(parts, outside), documents=known)
+    _record(release, model, rows=parts.train, origins=labels.origins, at=at)
+    return release
+
+
+def _measured(
+    customer: Customer,
+    model: ArticleClassifier,
+    parts: Split,
+    *,
+    learnt: Mapping[str, Any],
+    until: datetime,
+    at: datetime,
+    progress: Callable[[str], object],
+) -> Release:
+    """The release that this model becomes, not yet saved: what it learnt from, and how it does on what it never saw."""
     progress("measuring on the rows that were held out, beside TF-IDF with LinearSVC")
     outcomes = Outcomes.of(model, parts.held_out)
-    release = Release(
+    return Release(
         customer=customer,
         version=f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-        trained_until=labels.until,
+        trained_until=until,
         rows=len(parts.train),
         accuracy=outcomes.accuracy,
         measures={
-            "profile": profile,
-            "classes": len(model.classes_),
-            "out_of_scope": len(outside),
-            "labels_table_version": labels.table_version,
-            "dropped": labels.dropped,
-            "unlabelled": _used(others, model),
+            **learnt,
             "held_out": outcomes.as_dict(),
             "baseline": _baseline(parts),
             "in_force": _beside(customer, parts, progress),
         },
         created_at=at,
     )
-    progress("signing and storing")
-    # Texts that only shaped word vectors shaped the model all the same: they certify nothing either.
-    known = [*documents, *outside, *(others.documents if model.report_["pretrained"] else ())]
-    _store(release, model, golden=_golden(parts, outside), documents=known)
-    _record(release, model, rows=parts.train, origins=labels.origins, at=at)
-    return release
 
 
 def _record(
@@ -93,13 +103,21 @@ def _record(
         lifecycle.record(row=release, event="trained", at=at, actor=ACTOR, after=release.status)
 
 
-def _used(others: Unlabelled, model: ArticleClassifier) -> dict[str, Any]:
-    """What became of the unlabelled texts, for the release's measures."""
+def _learnt_from(
+    labels: Labels, outside: Sequence[Document], others: Unlabelled, model: ArticleClassifier
+) -> dict[str, Any]:
+    """How much of what it learnt from, for the release's measures; of the unlabelled texts, what became of them."""
     return {
-        "tickets": len(others.tickets),
-        "articles": len(others.articles),
-        "beyond_labelled": model.report_["unlabelled"],
-        "pretrained": bool(model.report_["pretrained"]),
+        "classes": len(model.classes_),
+        "out_of_scope": len(outside),
+        "labels_table_version": labels.table_version,
+        "dropped": labels.dropped,
+        "unlabelled": {
+            "tickets": len(others.tickets),
+            "articles": len(others.articles),
+            "beyond_labelled": model.report_["unlabelled"],
+            "pretrained": bool(model.report_["pretrained"]),
+        },
     }
 
 
