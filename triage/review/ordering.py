@@ -12,7 +12,7 @@ from runbooks.environments import strictest
 from runbooks.parameters import Extraction, validate
 from runbooks.targets import OpenDirectory, TargetError
 from triage import approvals, automation, consent, obstacles
-from triage.models import Decision, Mode, Person, Run, Target, Ticket
+from triage.models import Customer, Decision, Mode, Person, Run, Target, Ticket
 from triage.obstacles import Obstacle
 from triage.queries.log import name_of
 from triage.review.refused import ReviewRefused
@@ -54,13 +54,8 @@ def order(
     in_the_way = obstacle(ticket=ticket, runbook=runbook, at=at)
     if in_the_way or customer is None:
         raise ReviewRefused(in_the_way or "This ticket belongs to no customer yet.")
-    problems = problems_with(runbook, parameters, target=_target(ticket, runbook))
-    if problems:
-        raise ReviewRefused(f"{runbook.title} cannot work with this: {'; '.join(problems)}.")
     target = _target(ticket, runbook)
-    environment = obstacles.environment_of(target, object_of(runbook, parameters=parameters, ticket=ticket))
-    if strictest(environment, *obstacles.rules_for(customer, runbook)) == "never":
-        raise ReviewRefused(f"{runbook.title} never runs in the environment {environment}, whoever orders it.")
+    _check_fits(ticket, customer, runbook, parameters, target)
     if Run.objects.filter(ticket=ticket, runbook=runbook.key, occasion=ticket.occasion).exists():
         Ticket.objects.filter(pk=ticket.pk).update(occasion=F("occasion") + 1)
         ticket.refresh_from_db(fields=["occasion"])
@@ -88,6 +83,18 @@ def order(
         raise ReviewRefused(
             f"Another run on {on} is under way, or an equal ticket's run answers for this one too. Look at the runs."
         )
+
+
+def _check_fits(
+    ticket: Ticket, customer: Customer, runbook: Runbook, parameters: dict[str, str], target: Target | None
+) -> None:
+    """ReviewRefused where these values do not do, or the runbook never runs where they lead."""
+    problems = problems_with(runbook, parameters, target=target)
+    if problems:
+        raise ReviewRefused(f"{runbook.title} cannot work with this: {'; '.join(problems)}.")
+    environment = obstacles.environment_of(target, object_of(runbook, parameters=parameters, ticket=ticket))
+    if strictest(environment, *obstacles.rules_for(customer, runbook)) == "never":
+        raise ReviewRefused(f"{runbook.title} never runs in the environment {environment}, whoever orders it.")
 
 
 def _owner_lacks(runbook: Runbook, parameters: dict[str, str], target: Target | None, person: Person) -> str:
