@@ -6,13 +6,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from triage import bell, learning
+from triage import learning
 from triage.learning import gap_work
 from triage.models import Gap
 from triage.permissions import can_write_article, check_can_write_article, publishes_at
 from triage.queries import gaps as reads
 from triage.queries.customers import customers_of
 from triage.queries.numbers import place
+from triage.web import jobs
 from triage.web.knowledge import MOST_CUSTOMERS
 from triage.web.overview import chosen
 from triage.web.page import DeskRequest, now, refuse, show, signed_in
@@ -29,7 +30,7 @@ def gaps(request: DeskRequest) -> HttpResponse:
     after = place(request.GET.get("after", ""))
     found, onward = reads.page(request.user, customer=customer, show=which, after=after, at=now())
     mine = publishes_at(request.user, customers)
-    jobs = reads.jobs(request.user)
+    under_way = reads.jobs(request.user)
     scope = [customer] if customer else customers
     context = {
         "found": found,
@@ -38,7 +39,7 @@ def gaps(request: DeskRequest) -> HttpResponse:
         "customer": customer,
         "choices": customers,
         "mine": mine,
-        "groupable": [(one, jobs.get(one.pk)) for one in scope if one.pk in mine][:20],
+        "groupable": [(one, under_way.get(one.pk)) for one in scope if one.pk in mine][:20],
     }
     return show(request, "triage/gaps.html", context)
 
@@ -81,13 +82,11 @@ def group(request: DeskRequest, slug: str) -> HttpResponse:
     """Group a customer's tickets anew, in the background."""
     customer = get_object_or_404(customers_of(request.user), slug=slug)
     check_can_write_article(request.user, customer)
-    try:
-        job = learning.ask_grouping(customer=customer, person=request.user, at=now())
-    except learning.JobRefused as error:
-        refuse(request, error)
-    else:
-        bell.ring("learn", job.pk)
-        messages.success(request, _("The tickets are grouped anew. Reload the page in a moment."))
+    jobs.ask(
+        request,
+        lambda: learning.ask_grouping(customer=customer, person=request.user, at=now()),
+        said=_("The tickets are grouped anew. Reload the page in a moment."),
+    )
     return redirect("gaps")
 
 

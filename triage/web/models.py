@@ -9,14 +9,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from triage import bell, learning
+from triage import learning
 from triage.models import Comparison, Release, Tuning
 from triage.permissions import can_publish, check_can_publish, publishes_at
 from triage.queries import certificates
 from triage.queries import models as reads
 from triage.queries.customers import customers_of
 from triage.queries.models import Calibration
-from triage.web import charts
+from triage.web import charts, jobs
 from triage.web.charts import Bin, Chart
 from triage.web.overview import chosen
 from triage.web.page import DeskRequest, now, part, refuse, show, signed_in
@@ -119,13 +119,11 @@ def train(request: DeskRequest, slug: str) -> HttpResponse:
     """Start a training on the customer's labels; its candidate comes into force only when somebody promotes it."""
     customer = get_object_or_404(customers_of(request.user), slug=slug)
     check_can_publish(request.user, customer)
-    try:
-        job = learning.ask_training(customer=customer, person=request.user, at=now())
-    except learning.JobRefused as error:
-        refuse(request, error)
-    else:
-        bell.ring("learn", job.pk)
-        messages.success(request, _("Training was asked for. Its progress is shown here."))
+    jobs.ask(
+        request,
+        lambda: learning.ask_training(customer=customer, person=request.user, at=now()),
+        said=_("Training was asked for. Its progress is shown here."),
+    )
     return redirect("models")
 
 
@@ -136,13 +134,11 @@ def compare(request: DeskRequest, slug: str, version: str) -> HttpResponse:
     release = _release(request, slug, version)
     check_can_publish(request.user, release.customer)
     other = get_object_or_404(Release.objects.of(release.customer), version=request.POST.get("with", ""))
-    try:
-        job = learning.ask_comparison(new=release, old=other, person=request.user, at=now())
-    except learning.JobRefused as error:
-        refuse(request, error)
-    else:
-        bell.ring("learn", job.pk)
-        messages.success(request, _("Both models answer the tickets of the last days. This takes a moment."))
+    jobs.ask(
+        request,
+        lambda: learning.ask_comparison(new=release, old=other, person=request.user, at=now()),
+        said=_("Both models answer the tickets of the last days. This takes a moment."),
+    )
     return redirect("models")
 
 
