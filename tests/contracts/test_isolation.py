@@ -1,43 +1,32 @@
 """Every address there is, asked for another customer's things by every role of a stranger, by nobody, and by tokens.
 
-The addresses come from Django's own resolver: one whose parameters no rule below can fill with another customer's
+The addresses come from Django's own resolver: one whose parameters no rule of `another` can fill with another customer's
 object fails the test, and so does one that leads to a new room.
 """
 
 import json
 import re
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib import admin
-from django.db.models import Model
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
-from django.utils import timezone
 
 from tests import factories
 from tests.api.caller import Caller
+from tests.contracts import another
+from tests.contracts.another import ROOMS, Address, World, addresses, rows_of
 from tests.web import scene as scenes
 from tests.web.conftest import client_of
-from triage import api, tokens
+from triage import api
 from triage.api import access
 from triage.models import (
     AuditEvent,
-    Delivery,
-    EventEndpoint,
-    Gap,
     Membership,
     Person,
-    Release,
     Role,
-    SavedFilter,
-    Source,
-    Suspect,
 )
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +34,6 @@ SECRETS = (
     *("Nordwind", "nordwind", "ada.lovelace", "board meeting", "grace.hopper", "alan.turing", "Bea Meyer"),
     *("bea@desk.example", "Postfach voll", "VPN drops"),
 )
-ROOMS = ("admin/", "api/", "sagemaker/", "webhooks/")
 OUTSIDE = {
     "webhooks/<source>": "a signature opens it: tests/itsm/contract.py, tests/test_webhooks.py",
     "panel/": "a pass opens it and no session: tests/web/test_panel.py",
@@ -72,142 +60,16 @@ FORM = {
 }
 
 
-@dataclass(frozen=True)
-class Address:
-    """One address: its route as one text, and the names of its parameters."""
-
-    route: str
-    names: tuple[str, ...]
-
-    @property
-    def room(self) -> str:
-        return next((room for room in ROOMS if self.route.startswith(room)), "")
-
-
-def _addresses() -> list[Address]:
-    return sorted(set(_under(get_resolver().url_patterns, "")), key=lambda one: one.route)
-
-
-def _under(patterns: list[Any], before: str) -> Iterator[Address]:
-    for one in patterns:
-        route = before + re.sub(r"^\^|\$$|/\?\$?$", "", str(one.pattern))
-        if isinstance(one, URLResolver):
-            yield from _under(one.url_patterns, route)
-        elif isinstance(one, URLPattern):
-            route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"<\1>", route)
-            yield Address(route, tuple(re.findall(r"<(?:\w+:)?(\w+)>", route)))
-
-
-@dataclass(frozen=True)
-class World:
-    """Two customers; what each part of an address means when it names the first one's things."""
-
-    scene: scenes.Scene
-    rules: tuple[tuple[str, dict[str, Any]], ...]
-
-    def path(self, address: Address) -> str | None:
-        """The address with the first customer's things in it; None where no rule knows what would fit."""
-        known: dict[str, Any] = {}
-        for begins, values in self.rules:
-            if address.route.startswith(begins):
-                known |= values
-        if not set(address.names) <= known.keys():
-            return None
-        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: str(known[found[1]]), address.route)
-        return "/" + path
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     access.buckets.cache_clear()
-    scene = scenes.build(at=timezone.now(), folder=tmp_path)
-    own = factories.article(customer=scene.nordwind, key="NW1", title="Nordwind only", translation_group="NW1")
-    said = factories.review(scene.tickets[4], scene.agent)
-    source = Source.objects.get(slug="nordwind-snow")
-    tokens.issue(person=scene.agent, name="Bea Meyer's", scopes=["runs:read"], days="30", at=timezone.now())
-    kept = SavedFilter.objects.create(person=scene.agent, name="Nordwind's", query={"status": "all"})
-    release = factories.release(scene.nordwind, version="nw-1", status=Release.Status.IN_FORCE)
-    certificate = factories.certificate(release)
-    delivery = Delivery.objects.create(
-        uuid=uuid.uuid4(),
-        source_id=source.pk,
-        customer_id=scene.nordwind.pk,
-        key="nordwind-1",
-        sha256="0" * 64,
-        size=2,
-        received_at=timezone.now(),
-        body=b"{}",
-    )
-    EventEndpoint.objects.create(customer=scene.nordwind, name="Nordwind's chat", url="https://hooks.example.org/")
-    mapping = factories.mapping(source=source, customer=scene.nordwind)
-    feed = apps.get_model("triage", "ArticleFeed").objects.create(
-        slug="nordwind-kb", kind="folder", name="Nordwind's wiki", customer=scene.nordwind
-    )
-    ticket = scene.tickets[0]
-    at = timezone.now()
-    moments = {"first_at": at, "last_at": at, "made_at": at, "grouped_at": at}
-    gap = Gap.objects.create(customer=scene.nordwind, words="Nordwind's badges", size=1, **moments)
-    label = factories.label(scene.nordwind, article="KB0001")
-    suspect = Suspect.objects.create(
-        customer=scene.nordwind, release=release, label=label, text_key="0" * 16, given="KB0001", likely="KB0004",
-        probability=0.9, self_confidence=0.1, place=0,
-    )  # fmt: skip
-    rules: list[tuple[str, dict[str, Any]]] = [
-        ("", {"slug": "nordwind", "key": "unlock_account", "source": source.slug, "customer": "nordwind"}),
-        ("tickets/", {"uuid": ticket.uuid}),
-        ("choose/", {"uuid": ticket.uuid, "text": ticket.text_hash[:16], "choice": "accept"}),
-        ("queue/alike/", {"pk": ticket.pk}),
-        ("queue/saved/", {"pk": kept.pk}),
-        ("reviews/", {"review_id": said.pk}),
-        ("approvals/", {"uuid": scene.waiting.approvals.get().uuid}),
-        ("runs/", {"uuid": scene.lost.uuid}),
-        ("articles/", {"pk": own.pk}),
-        ("articles/feeds/", {"pk": feed.pk}),
-        ("knowledge/gaps/", {"pk": gap.pk}),
-        ("knowledge/labels/", {"pk": suspect.pk}),
-        ("sources/", {"slug": source.slug, "uuid": delivery.uuid, "pk": mapping.pk}),
-        ("people/", {"pk": scene.agent.pk, "slug": "nordwind"}),
-        ("tokens/", {"pk": tokens.of(scene.agent)[0].pk}),
-        ("me/tokens/", {"pk": tokens.of(scene.agent)[0].pk}),
-        ("certificates/", {"uuid": certificate.uuid}),
-        ("models/", {"version": "nw-1"}),
-        ("sign-in/", {"secret": "guessed"}),
-        ("set-password/", {"secret": "guessed"}),
-        ("sagemaker/", {"customer": "nordwind"}),
-        ("admin/r/", {"content_type_id": 1, "object_id": 1}),
-        ("admin/", {"app_label": "triage", "url": "nowhere"}),
-        ("api/tickets/", {"uuid": ticket.uuid}),
-        ("api/approvals/", {"uuid": scene.waiting.approvals.get().uuid}),
-        ("api/runs/", {"uuid": scene.lost.uuid}),
-        ("api/reviews/", {"number": said.pk}),
-        ("api/articles/", {"key": "NW1"}),
-        ("api/certificates/", {"uuid": certificate.uuid}),
-        ("api/models/", {"customer": "nordwind", "version": "nw-1"}),
-        ("api/runbooks/", {"key": "unlock_account"}),
-    ]
-    for model in admin.site._registry:
-        rows = _of(model, scene)
-        place = f"admin/{model._meta.app_label}/{model._meta.model_name}/"
-        rules.append((place, {"object_id": rows[0]["pk"] if rows else 1, "id": rows[0]["pk"] if rows else 1}))
-    return World(scene, tuple(rules))
-
-
-def _of(model: type[Model], scene: scenes.Scene) -> list[dict[str, Any]]:
-    """The model's rows that are the first customer's, whole."""
-    names = {field.attname for field in model._meta.concrete_fields}
-    rows = [{"pk": row[model._meta.pk.attname], **row} for row in model._base_manager.order_by("pk").values()]
-    mine = {"customer_id": scene.nordwind.pk, "person_id": scene.agent.pk}
-    if model._meta.object_name in ("Customer", "Person"):
-        wanted = scene.nordwind.pk if model._meta.object_name == "Customer" else scene.agent.pk
-        return [row for row in rows if row["pk"] == wanted]
-    owned = [name for name in mine if name in names]
-    return [row for row in rows if any(row[name] == mine[name] for name in owned)]
+    return another.world(tmp_path)
 
 
 def _state(scene: scenes.Scene) -> dict[str, list[dict[str, Any]]]:
     """All that is the first customer's; what was tried is written to nobody's log."""
     models = [model for model in apps.get_models() if model._meta.app_label == "triage"]
-    return {model._meta.object_name or "": _of(model, scene) for model in models}
+    return {model._meta.object_name or "": rows_of(model, scene) for model in models}
 
 
 def _leaks(content: bytes, path: str) -> list[str]:
@@ -220,7 +82,7 @@ def _walk(world: World, addresses: list[Address], ask: Callable[[Address, str], 
     before = _state(world.scene)
     for address in addresses:
         path = world.path(address)
-        assert path is not None, f"{address.route}: say in `world` which object of another customer stands there"
+        assert path is not None, f"{address.route}: say in a rule which object of another customer stands there"
         answers = ask(address, path)
         statuses = {answer.status_code for answer in answers}
         assert max(statuses) < 500, f"{who}: {path} answered {statuses}"
@@ -235,13 +97,13 @@ def _walk(world: World, addresses: list[Address], ask: Callable[[Address, str], 
 
 
 def _pages() -> list[Address]:
-    return [one for one in _addresses() if not one.room and not one.route.startswith(tuple(OUTSIDE))]
+    return [one for one in addresses() if not one.room and not one.route.startswith(tuple(OUTSIDE))]
 
 
 def test_every_address_is_in_a_room_that_is_walked_or_named_here() -> None:
-    rest = {one.route for one in _addresses() if one.room == "webhooks/" or one.route.startswith(tuple(OUTSIDE))}
+    rest = {one.route for one in addresses() if one.room == "webhooks/" or one.route.startswith(tuple(OUTSIDE))}
     assert {route for route in rest if not route.startswith("panel/")} == {"webhooks/<source>", "sign-out/"}
-    rooms = {one.room for one in _addresses()}
+    rooms = {one.room for one in addresses()}
     assert rooms == {"", *ROOMS}
     assert len(_pages()) > 60
 
@@ -268,7 +130,7 @@ def test_nobody_gets_into_a_page_or_the_settings(world: World) -> None:
             assert asked[0].status_code in (302, 404), path
         return asked if path.startswith(("/sign-in/", "/admin/")) else [*asked, Client().post(path, FORM)]
 
-    settings = [one for one in _addresses() if one.room == "admin/"]
+    settings = [one for one in addresses() if one.room == "admin/"]
     _walk(world, [*_pages(), *settings], ask, "nobody")
 
 
@@ -279,14 +141,14 @@ def test_the_settings_are_closed_to_a_customers_own_administrators(world: World)
     def ask(_: Address, path: str) -> list[Any]:
         return [client.get(path)]
 
-    settings = [one for one in _addresses() if one.room == "admin/" and "login" not in one.route]
+    settings = [one for one in addresses() if one.room == "admin/" and "login" not in one.route]
     assert len(settings) > 60
     _walk(world, [one for one in settings if "logout" not in one.route], ask, "an administrator in the settings")
 
 
 def test_every_address_of_the_api_is_described_and_so_walked_by_the_tests_of_the_api() -> None:
     described = {re.sub(r"\{(\w+)\}", r"<\1>", path.lstrip("/")) for path in api.api.get_openapi_schema()["paths"]}
-    there = {re.sub(r"<\w+:(\w+)>", r"<\1>", one.route) for one in _addresses() if one.room == "api/"}
+    there = {re.sub(r"<\w+:(\w+)>", r"<\1>", one.route) for one in addresses() if one.room == "api/"}
     assert there - described == OPEN
     assert described <= there
 
@@ -295,7 +157,7 @@ def test_a_token_with_every_scope_reads_nothing_of_another_customer(world: World
     """What each scope alone may do is tests/api/test_leaks.py's."""
     person = factories.member(world.scene.contoso, Role.ADMIN, username="eve")
     Membership.objects.create(person=person, customer=world.scene.contoso, role=Role.STEWARD)
-    there = [one for one in _addresses() if one.room in ("api/", "sagemaker/")]
+    there = [one for one in addresses() if one.room in ("api/", "sagemaker/")]
     there = [one for one in there if one.route not in OPEN and not one.route.startswith("api/runbooks/")]
     body = json.dumps({"instances": ["x"], "customer": "nordwind"})
     headers = {"Authorization": f"Bearer {Caller(person).secret}"}
