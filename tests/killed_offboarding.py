@@ -56,8 +56,8 @@ def in_child(work: Callable[[], object], result: Path | None = None) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def main(folder: Path) -> None:
-    """Each place in turn, then the rest, then what is left."""
+def start() -> None:
+    """Django with its tables, and a lease that is over at once."""
     from triage import installation
 
     installation.start_django()
@@ -67,38 +67,46 @@ def main(folder: Path) -> None:
     settings.MIGRATION_MODULES = dict.fromkeys(["triage", "auth", "admin", "contenttypes", "sessions", "axes"])
     call_command("migrate", verbosity=0, run_syncdb=True)
 
-    from tests import factories
-    from tests.test_offboard import both, everything
-    from triage import offboarding
-    from triage.lake import forgetting
-    from triage.lake.store import ObjectStore
-    from triage.models import AuditEvent, Customer, Job
-    from triage.offboarding import container, exporting, held, shared, steps
+    from triage.offboarding import held
 
     held.LEASE = timedelta(seconds=0.3)
-    export = folder / "going.zip"
 
-    def going() -> Any:
-        return Customer.objects.get(slug="going")
 
-    def staying() -> object:
-        found = everything(Customer.objects.get(slug="staying"))
-        history = found.pop("history")[:2]
-        return hashlib.sha256(json.dumps([found, history], default=repr, sort_keys=True).encode()).hexdigest()
+def customers() -> None:
+    """Two customers whose messages came through one shared source."""
+    from tests import factories
+    from tests.test_offboard import both
 
-    def offboard() -> None:
-        offboarding.offboard(going(), export, actor="system:test", progress=lambda _: None)
+    both(factories.source(customer=None, slug="shared"))
 
-    def dying(owner: Any, name: str, calls: int) -> Callable[[], None]:
-        def work() -> None:
-            setattr(owner, name, after(getattr(owner, name), calls))
-            offboard()
 
-        return work
+def staying() -> str:
+    """A digest of all that the customer has who stays."""
+    from tests.test_offboard import everything
+    from triage.models import Customer
 
-    in_child(lambda: (both(factories.source(customer=None, slug="shared")), "")[1])
-    in_child(staying, folder / "before")
-    places = {
+    found = everything(Customer.objects.get(slug="staying"))
+    history = found.pop("history")[:2]
+    return hashlib.sha256(json.dumps([found, history], default=repr, sort_keys=True).encode()).hexdigest()
+
+
+def offboard(export: Path) -> None:
+    """As the command does."""
+    from triage import offboarding
+    from triage.models import Customer
+
+    going = Customer.objects.get(slug="going")
+    offboarding.offboard(going, export, actor="system:test", progress=lambda _: None)
+
+
+def places() -> dict[str, tuple[Any, str, int]]:
+    """Where to die: whose function, and in which of its calls."""
+    from triage.lake import forgetting
+    from triage.lake.store import ObjectStore
+    from triage.models import AuditEvent
+    from triage.offboarding import container, exporting, shared, steps
+
+    return {
         "while it is written": (container.Container, "write", 9),
         "before it has its name": (container.Container, "finish", 0),
         "before it is checked": (container, "check", 0),
@@ -111,21 +119,43 @@ def main(folder: Path) -> None:
         "before the last transaction": (steps, "_part_with_people", 0),
         "within the last transaction": (AuditEvent.objects, "create", 0),
     }
-    ended = {where: in_child(dying(*place)) for where, place in places.items()}
-    in_child(offboard)
-    in_child(staying, folder / "after")
+
+
+def left(export: Path) -> dict[str, Any]:
+    """What there is in the end, and what the export says of itself."""
+    from triage.models import AuditEvent, Customer, Job
+    from triage.offboarding import container
+
     manifest = container.check(export)
     line = AuditEvent.objects.get(event="offboarded")
-    told = {
-        "ended": ended,
-        "same": (folder / "before").read_text() == (folder / "after").read_text(),
+    return {
         "customers": list(Customer.objects.order_by("slug").values_list("slug", flat=True)),
         "jobs": Job.objects.filter(kind="offboard").count(),
         "tickets": manifest["rows"]["ticket"],
         "shared": manifest["lake"]["shared"],
         "named": container.digest_of(export) in line.reason,
-        "left": sorted(one.name for one in folder.iterdir()),
+        "left": sorted(one.name for one in export.parent.iterdir()),
     }
+
+
+def main(folder: Path) -> None:
+    """Each place in turn, then the rest, then what is left."""
+    start()
+    export, before, after_it = folder / "going.zip", folder / "before", folder / "after"
+
+    def dying(owner: Any, name: str, calls: int) -> Callable[[], None]:
+        def work() -> None:
+            setattr(owner, name, after(getattr(owner, name), calls))
+            offboard(export)
+
+        return work
+
+    in_child(customers)
+    in_child(staying, before)
+    ended = {where: in_child(dying(*place)) for where, place in places().items()}
+    in_child(lambda: offboard(export))
+    in_child(staying, after_it)
+    told = {"ended": ended, "same": before.read_text() == after_it.read_text(), **left(export)}
     print(json.dumps(told))
 
 
