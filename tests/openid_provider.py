@@ -137,54 +137,59 @@ def by_the_public_key(claims: Claims) -> str:
     return f"{header}.{body}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
 
+class _Handler(BaseHTTPRequestHandler):
+    provider: Provider
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path)
+        self.provider.served.append(path.path)
+        if path.path == "/authorize":
+            self._authorize(path.query)
+            return
+        pages: dict[str, Callable[[], Any]] = {
+            "/.well-known/openid-configuration": self.provider.configuration,
+            "/keys": lambda: KeySet([rsa_key("one")]).as_dict(private=False),
+            "/userinfo": lambda: self.provider.userinfo,
+        }
+        page = pages.get(path.path)
+        self._say(page() if page else {}, 200 if page else 404)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        try:
+            self._say(self.provider.token(body, self.headers.get("Authorization", "")), 200)
+        except ValueError as error:
+            self.provider.refused.append(f"token: {error}")
+            self._say({"error": str(error)}, 400)
+
+    def _authorize(self, query: str) -> None:
+        try:
+            back = self.provider.authorize(query)
+        except ValueError as error:
+            self._say({"error": str(error)}, 400)
+            return
+        self.send_response(302)
+        self.send_header("Location", back)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _say(self, what: Any, status: int) -> None:
+        content = json.dumps(what).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @contextmanager
 def serving() -> Iterator[Provider]:
     """The provider over HTTP on a free port of loopback."""
     provider = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = urlsplit(self.path)
-            provider.served.append(path.path)
-            if path.path == "/authorize":
-                try:
-                    back = provider.authorize(path.query)
-                except ValueError as error:
-                    self._say({"error": str(error)}, 400)
-                    return
-                self.send_response(302)
-                self.send_header("Location", back)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            pages: dict[str, Callable[[], Any]] = {
-                "/.well-known/openid-configuration": provider.configuration,
-                "/keys": lambda: KeySet([rsa_key("one")]).as_dict(private=False),
-                "/userinfo": lambda: provider.userinfo,
-            }
-            page = pages.get(path.path)
-            self._say(page() if page else {}, 200 if page else 404)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            try:
-                self._say(provider.token(body, self.headers.get("Authorization", "")), 200)
-            except ValueError as error:
-                provider.refused.append(f"token: {error}")
-                self._say({"error": str(error)}, 400)
-
-        def _say(self, what: Any, status: int) -> None:
-            content = json.dumps(what).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": provider}))
     provider.issuer = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
