@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.workers import SETTINGS, Product
+from tests.faults.product import Product, at_home
 from triage import installation
 from triage.embedded import Embedded
-from triage.ports import free_ports
 
 if TYPE_CHECKING:
     from triage.demo.peer import Peer
@@ -67,17 +66,7 @@ class Alerts:
 @contextmanager
 def running(home: Path, *, seed: int) -> Iterator[Alerts]:
     """A product that is up and has proved that it runs for an alert by itself."""
-    installation.use_home(home)
-    os.environ.update(SETTINGS)
-    port = free_ports(1)[0]
-    os.environ["TRIAGE_BASE_URL"] = f"http://127.0.0.1:{port}"
-    installation.start_django()
-    from triage.demo.peer import Peer
-    from triage.itsm.standard import new_secret
-
-    peer = Peer(secret=new_secret())
-    address = peer.start()
-    try:
+    with at_home(home) as (port, peer, address):
         candidates = _prepare(home, peer=peer, address=address, seed=seed)
         product = Product(home, port)
         product.start()
@@ -85,8 +74,6 @@ def running(home: Path, *, seed: int) -> Iterator[Alerts]:
             yield Alerts(product, peer, _proved(Alerts(product, peer, {}), candidates))
         finally:
             product.stop()
-    finally:
-        peer.stop()
 
 
 def wait_until(done: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:

@@ -23,7 +23,8 @@ from typing import Any
 
 import urllib3
 
-from tests.faults.workers import SETTINGS, Product
+from tests.faults import figures
+from tests.faults.product import SETTINGS, Product
 from tests.itsm.fakes import standard as fake
 from triage import installation
 from triage.embedded import Embedded
@@ -166,13 +167,13 @@ def _measured(itsm: fake.Itsm, *, port: int, secret: str, webhooks: int, seed: i
         _send(stream, webhooks, to=address, secret=secret)
     last = time.monotonic()
 
-    def figures() -> dict[str, Any]:
+    def so_far() -> dict[str, Any]:
         return counted(itsm, webhooks=stream.sent, dropped=proxy.dropped, seconds=time.monotonic() - last)
 
-    _wait_until(lambda: not figures()["missing"])
+    _wait_until(lambda: not so_far()["missing"])
     seconds = time.monotonic() - last
     time.sleep(2 * PERIOD)  # what comes twice would come in the passes after
-    return {**figures(), "seconds": round(seconds, 1), "period": PERIOD, "refused": len(proxy.refused)}
+    return {**so_far(), "seconds": round(seconds, 1), "period": PERIOD, "refused": len(proxy.refused)}
 
 
 def _send(stream: Stream, count: int, *, to: str, secret: str) -> None:
@@ -249,10 +250,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tri-backfill-", ignore_cleanup_errors=True) as folder:
         result = measure(home=Path(folder), webhooks=options.webhooks, seed=options.seed)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json and options.json != "-":
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures.tell(result, file=options.json)
     good = result["found"] == result["dropped"] > 0 and not (result["missing"] or result["duplicates"])
     sys.exit(0 if good else 1)
 

@@ -5,14 +5,13 @@ middle of it: each is its own.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.faults import alerts
+from tests.faults import alerts, figures
 
 OVER_SECONDS = 50.0
 OTHERS = 10
@@ -65,10 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tri-storm-", ignore_cleanup_errors=True) as folder:
         result = measure(home=Path(folder), tickets=options.tickets, seed=options.seed)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json and options.json != "-":
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures.tell(result, file=options.json)
     one = result["runs"] == 1 and result["linked"] == options.tickets - 1
     good = (
         one and result["resolved"] == result["tickets"] == options.tickets and result["runs_of_other_hosts"] == OTHERS

@@ -5,7 +5,6 @@
 
 import argparse
 import http.cookiejar
-import json
 import re
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.faults import alerts
+from tests.faults import alerts, figures
 
 RUNS_BEFORE, WATCHED_SECONDS, PER_SECOND, ALERTS = 10, 10.0, 8.0, 400
 MOST_SECONDS = 2.0
@@ -79,10 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tri-switch-", ignore_cleanup_errors=True) as folder:
         result = measure(home=Path(folder), seed=options.seed)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json and options.json != "-":
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures.tell(result, file=options.json)
     sys.exit(0 if result["seconds"] <= MOST_SECONDS and result["held"] > 0 else 1)
 
 

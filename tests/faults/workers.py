@@ -5,11 +5,9 @@ row claimed or a run STARTING. Effects are counted in the directory's own ledger
 """
 
 import argparse
-import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,64 +20,18 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests import quick
+from tests.faults import figures
+from tests.faults.product import Product, at_home
 from triage import installation
 from triage.embedded import Embedded
-from triage.ports import free_ports
 
 if TYPE_CHECKING:
     from triage.demo.peer import Peer
     from triage.demo.world import World
 
-SETTINGS = {
-    "TRIAGE_CLAIM_SECONDS": "10",
-    "TRIAGE_RECONCILE_SECONDS": "1",
-    "TRIAGE_LANDING_SECONDS": "2",
-    "TRIAGE_LOG_LEVEL": "WARNING",
-}
 PER_SECOND = 20.0
 SETTLE_SECONDS = 300.0
 AHEAD = 2
-
-
-@dataclass
-class Product:
-    """`triage up` as a process of its own, started again by this harness where it is the one that is killed."""
-
-    home: Path
-    port: int
-    process: "subprocess.Popen[bytes] | None" = None
-
-    def start(self) -> None:
-        with (self.home / "up.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "triage", "up", "--port", str(self.port)], stdout=log, stderr=log
-            )
-
-    def kill(self) -> None:
-        assert self.process is not None
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.kill()
-        self.process.wait()
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert alive == [], f"these outlived the supervisor: {alive}"
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        self.process.wait(120)
-
-    def part(self, name: str) -> psutil.Process:
-        """A server that the supervisor keeps."""
-        return psutil.Process(json.loads((self.home / "run" / f"{name}.pid").read_text())["pid"])
-
-    def workers(self, queue: str) -> list[psutil.Process]:
-        """The worker of a queue and its pool children."""
-        assert self.process is not None
-        return [
-            process
-            for process in psutil.Process(self.process.pid).children(recursive=True)
-            if "celery" in (line := _command(process)) and f"{queue}@localhost" in line
-        ]
 
 
 @dataclass
@@ -94,13 +46,6 @@ class Faults:
     @property
     def kills(self) -> int:
         return sum(self.counted.values())
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def prepare(home: Path, *, tickets: int, peer: "Peer", address: str, seed: int) -> "World":
@@ -182,17 +127,7 @@ def settle_unknown(world: "World", home: Path) -> None:
 
 def run(*, home: Path, tickets: int, kills: int, seed: int, say: bool = True) -> dict[str, Any]:
     """The whole fault run; the figures."""
-    installation.use_home(home)
-    os.environ.update(SETTINGS)
-    port = free_ports(1)[0]
-    os.environ["TRIAGE_BASE_URL"] = f"http://127.0.0.1:{port}"
-    installation.start_django()
-    from triage.demo.peer import Peer
-    from triage.itsm.standard import new_secret
-
-    peer = Peer(secret=new_secret())
-    address = peer.start()
-    try:
+    with at_home(home) as (port, peer, address):
         world = prepare(home, tickets=tickets, peer=peer, address=address, seed=seed)
         product = Product(home, port)
         product.start()
@@ -204,8 +139,6 @@ def run(*, home: Path, tickets: int, kills: int, seed: int, say: bool = True) ->
             product.stop()
         return {**measure(world, home), "kills": faults.kills, "kills_tried": faults.tried, "counted": faults.counted,
                 "others_killed": faults.others, "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
-    finally:
-        peer.stop()
 
 
 def _play(product: Product, peer: "Peer", world: "World", faults: Faults, rng: random.Random, *, say: bool) -> None:
@@ -305,10 +238,7 @@ def main() -> None:
         quick.install()
     with tempfile.TemporaryDirectory(prefix="tri-faults-", ignore_cleanup_errors=True) as folder:
         result = run(home=Path(folder), tickets=options.tickets, kills=options.kills, seed=options.seed)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json and options.json != "-":
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures.tell(result, file=options.json)
     good = result["lost"] == 0 and result["double_effects"] == 0 and result["decided"] == result["tickets"]
     sys.exit(0 if good and result["kills"] >= options.kills else 1)
 

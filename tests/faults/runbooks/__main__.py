@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.faults import figures
+
 AT_ONCE = 2
 PARTS = ("crashes", "restore", "endings", "injection")
 
@@ -90,10 +92,7 @@ def main() -> None:
     began = time.monotonic()
     result = whole(runs=options.runs, seed=options.seed)
     result["seconds"] = round(time.monotonic() - began, 1)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if options.json and options.json != "-":
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+    figures.tell(result, file=options.json)
     good = not any(result[name] for name in WANTED_NONE)
     sys.exit(0 if good and result["unknown_to_person"] == 1 else 1)
 
