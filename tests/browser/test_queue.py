@@ -16,6 +16,48 @@ def _focus(page: Any) -> str:
     return str(page.evaluate("document.activeElement.id"))
 
 
+def _press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def _say(page: Any, key: str, words: str) -> None:
+    """The key of what asks for words, and the words."""
+    page.keyboard.press(key)
+    page.keyboard.type(words)
+    page.keyboard.press("Enter")
+
+
+def _decide_the_storm_at_once(desk: Any) -> None:
+    """From the first of its tickets back to the queue, into the storm, and all of it under one article."""
+    desk.wait_for_selector("h1:has-text('Disk full')")
+    _press(desk, "u")
+    desk.wait_for_selector("text=9 alike")
+    _press(desk, "j", "g", "o")  # after g it leads away and unfolds nothing
+    desk.wait_for_url("**/overview/")
+    desk.goto("/")
+    _press(desk, "j", "o")
+    desk.wait_for_selector("mark:has-text('web8')")
+    _press(desk, "x", "d")
+    desk.wait_for_selector("h1:has-text('Decide 9 tickets at once')")
+    _say(desk, "o", "printer")
+    desk.wait_for_selector("#article h2:has-text('Printer on the floor')")
+    _press(desk, "a")
+    desk.wait_for_selector("h1:has-text('9 tickets decided')")
+
+
+def _decide_what_was_chosen_at_once(desk: Any) -> None:
+    """Three tickets that are left, from the first to the last of them: none of our articles."""
+    _press(desk, "u")
+    desk.wait_for_selector("h1:has-text('Queue')")
+    _press(desk, "j", "x", "j", "j", "X")
+    desk.wait_for_selector("text=3 chosen")
+    _press(desk, "d")
+    desk.wait_for_selector("h1:has-text('Decide 3 tickets at once')")
+    _say(desk, "n", "odd things")
+    desk.wait_for_selector("h1:has-text('3 tickets decided')")
+
+
 def test_twenty_tickets_are_decided_by_keyboard_alone(desk: Any, scene: Scene) -> None:
     Ticket.objects.update(status="withdrawn")
     single = [waiting(scene, subject=f"Printer {number}", turn=number) for number in range(8)]
@@ -26,60 +68,24 @@ def test_twenty_tickets_are_decided_by_keyboard_alone(desk: Any, scene: Scene) -
     rows = storm(scene, 9, turn=800)
     chosen = [waiting(scene, subject=f"Odd {number}", turn=900 + number) for number in range(3)]
     sign_in(desk, "bea")
-    desk.keyboard.press("j")
-    desk.keyboard.press("Enter")
+    _press(desk, "j", "Enter")
     for number, row in enumerate(single):
         desk.wait_for_selector(f"h1:has-text('{row.subject}')")
         if number % 4 == 1:
-            desk.keyboard.press("2")
-            desk.keyboard.press("2")
+            _press(desk, "2", "2")
         elif number % 4 == 2:
-            desk.keyboard.press("n")
-            desk.keyboard.type("paper jam")
-            desk.keyboard.press("Enter")
+            _say(desk, "n", "paper jam")
         else:
-            desk.keyboard.press("a")
-    desk.wait_for_selector("h1:has-text('Disk full')")
-    desk.keyboard.press("u")
-    desk.wait_for_selector("text=9 alike")
-    desk.keyboard.press("j")
-    desk.keyboard.press("g")
-    desk.keyboard.press("o")  # after g it leads away and unfolds nothing
-    desk.wait_for_url("**/overview/")
-    desk.goto("/")
-    desk.keyboard.press("j")
-    desk.keyboard.press("o")
-    desk.wait_for_selector("mark:has-text('web8')")
-    desk.keyboard.press("x")
-    desk.keyboard.press("d")
-    desk.wait_for_selector("h1:has-text('Decide 9 tickets at once')")
-    desk.keyboard.press("o")
-    desk.keyboard.type("printer")
-    desk.keyboard.press("Enter")
-    desk.wait_for_selector("#article h2:has-text('Printer on the floor')")
-    desk.keyboard.press("a")
-    desk.wait_for_selector("h1:has-text('9 tickets decided')")
-    desk.keyboard.press("u")
-    desk.wait_for_selector("h1:has-text('Queue')")
-    desk.keyboard.press("j")
-    desk.keyboard.press("x")
-    desk.keyboard.press("j")
-    desk.keyboard.press("j")
-    desk.keyboard.press("X")
-    desk.wait_for_selector("text=3 chosen")
-    desk.keyboard.press("d")
-    desk.wait_for_selector("h1:has-text('Decide 3 tickets at once')")
-    desk.keyboard.press("n")
-    desk.keyboard.type("odd things")
-    desk.keyboard.press("Enter")
-    desk.wait_for_selector("h1:has-text('3 tickets decided')")
+            _press(desk, "a")
+    _decide_the_storm_at_once(desk)
+    _decide_what_was_chosen_at_once(desk)
     said = {one.ticket_id: (one.verdict, one.article) for one in Review.objects.all()}
     assert said == {
         **{row.pk: [("article", "KB0007"), ("article", "KB0002"), ("none", ""), ("article", "KB0007")][n % 4] for n, row in enumerate(single)},
         **{row.pk: ("article", "KB0007") for row in rows},
         **{row.pk: ("none", "") for row in chosen},
     }  # fmt: skip
-    desk.keyboard.press("z")
+    _press(desk, "z")
     desk.wait_for_selector("h1:has-text('Taken back')")
     assert {Ticket.objects.get(pk=row.pk).status for row in chosen} == {"needs_review"}
 
@@ -93,9 +99,7 @@ def test_two_agents_meet_at_one_ticket(desk: Any, scene: Scene, chromium: Any, w
     desk.clock.install()
     sign_in(desk, "bea")
     sign_in(other, "otto")
-    desk.keyboard.press("j")
-    desk.keyboard.press("x")
-    desk.keyboard.press("j")
+    _press(desk, "j", "x", "j")
     here = _focus(desk)
     scroll = desk.evaluate("scrollY")
     other.goto(f"/tickets/{ticket.uuid}/")
@@ -127,8 +131,7 @@ def test_new_tickets_show_when_asked_for_and_by_themselves_on_an_empty_page(desk
     first = waiting(scene, subject="The very first")
     desk.clock.fast_forward(10_000)
     desk.wait_for_selector("text=The very first")
-    desk.keyboard.press("j")
-    desk.keyboard.press("x")
+    _press(desk, "j", "x")
     waiting(scene, subject="Another one")
     desk.clock.fast_forward(10_000)
     desk.wait_for_selector("text=1 new ticket")

@@ -59,26 +59,27 @@ def post(source: Source, external_id: str, subject: str, body: str) -> None:
         assert answer.status == 202
 
 
-def test_an_administrator_goes_from_nothing_to_the_first_decided_ticket(
-    empty: Any, watched: Watched, tmp_path: Path
-) -> None:
-    page, folder = empty, Path(KEPT or tmp_path)
+def sign_in_by_the_first_link(page: Any) -> None:
     link = installation.first_sign_in(at=timezone.now())
     assert link
     page.goto(urlsplit(link).path)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="First steps")).to_contain_text("0 of 5 done")
-    if KEPT:
-        look(page, "start-empty", folder)
 
+
+def name_the_company(page: Any) -> None:
     page.get_by_label("What people call it").fill("Nordwind")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="First steps")).to_contain_text("Nordwind: 1 of 5 done")
 
+
+def take_the_sample_articles(page: Any) -> None:
     page.get_by_role("button", name="sample articles").click()
     expect(page.get_by_text("articles were added.")).to_be_visible()
     assert Article.objects.filter(customer__slug="default").count() == sample_articles.count()
 
+
+def connect_a_source(page: Any) -> None:
     page.get_by_role("link", name="Connect a source").click()
     page.check("input[value=standard]")
     page.fill("#name", "Own tool")
@@ -91,11 +92,16 @@ def test_an_administrator_goes_from_nothing_to_the_first_decided_ticket(
     page.goto("/start/")
     expect(page.get_by_text("being set up", exact=True)).to_be_visible()
 
+
+def bring_in_past_tickets(page: Any) -> None:
     page.get_by_text("Upload a file of past tickets").click()
     page.set_input_files("#file", {"name": "past.jsonl", "mimeType": "text/plain", "buffer": past_file()})
     page.get_by_role("button", name="Bring in", exact=True).click()
     expect(page.get_by_text(f"{ROWS} past tickets were read")).to_be_visible()
     landing.carry_labels(at=timezone.now())
+
+
+def train(page: Any) -> None:
     page.get_by_role("button", name="Train, and bring into force").click()
     expect(page.get_by_text("Waiting for the worker that learns")).to_be_visible()
     assert learning.run_job(Job.objects.get().pk, at=timezone.now())
@@ -103,18 +109,18 @@ def test_an_administrator_goes_from_nothing_to_the_first_decided_ticket(
     expect(page.get_by_text(f"is in force, learnt from {Release.objects.get().rows} tickets")).to_be_visible()
     expect(page.get_by_text("Waiting for the first ticket")).to_be_visible()
     expect(page.locator("#start-count")).to_have_text("Nordwind: 3 of 5 done")
-    if KEPT:
-        look(page, "start-waiting", folder)
 
+
+def go_live(page: Any) -> None:
     page.get_by_role("link", name="First message, and go live").click()
     page.get_by_role("button", name="Go live").click()
     page.goto("/start/")
     prediction.classify_batch(at=timezone.now(), limit=10)
     expect(page.locator("#ticket")).to_contain_text("Is anybody there?")
     expect(page.locator("#ticket .because")).to_contain_text(Ticket.objects.get().reason)
-    if KEPT:
-        look(page, "start-ticket", folder)
 
+
+def decide_the_first_ticket(page: Any) -> None:
     page.get_by_role("link", name="Open it and decide").click()
     page.wait_for_selector("h1:has-text('anybody')")
     page.keyboard.press("n")
@@ -126,5 +132,22 @@ def test_an_administrator_goes_from_nothing_to_the_first_decided_ticket(
     expect(page.get_by_role("heading", name="First steps")).to_contain_text("5 of 5 done")
     expect(page.get_by_text("The first decided ticket is there.")).to_be_visible()
     expect(page.get_by_role("link", name="Certificates: what is still missing")).to_be_visible()
-    if KEPT:
-        look(page, "start-done", folder)
+
+
+def test_an_administrator_goes_from_nothing_to_the_first_decided_ticket(empty: Any) -> None:
+    def keep(name: str) -> None:
+        if KEPT:
+            look(empty, name, Path(KEPT))
+
+    sign_in_by_the_first_link(empty)
+    keep("start-empty")
+    name_the_company(empty)
+    take_the_sample_articles(empty)
+    connect_a_source(empty)
+    bring_in_past_tickets(empty)
+    train(empty)
+    keep("start-waiting")
+    go_live(empty)
+    keep("start-ticket")
+    decide_the_first_ticket(empty)
+    keep("start-done")
