@@ -152,7 +152,7 @@ def test_a_change_is_shown_as_old_and_new_and_logged_with_who_made_it(example: P
     assert logged.reason == "customers.yaml: source servicenow; pull_every: 60 -> 300"
 
 
-def test_a_bad_line_changes_nothing_and_every_error_names_its_line(tmp_path: Path) -> None:
+def test_what_is_no_document_is_refused_with_its_lines(tmp_path: Path) -> None:
     file = written(
         tmp_path,
         """\
@@ -170,6 +170,9 @@ customers:
     assert str(refused.value) == (
         "c.yaml:2: there is no wndows here; did you mean windows?\nc.yaml:5: customers.name: this must be text: put it in quotes"
     )
+
+
+def test_a_bad_line_changes_nothing_and_every_error_names_its_line(tmp_path: Path) -> None:
     file = written(
         tmp_path,
         """\
