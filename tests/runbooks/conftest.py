@@ -18,6 +18,7 @@ from runbooks.targets import journal as journals
 from runbooks.targets.directory import Account, Group, Policy, SqliteDirectory
 from runbooks.targets.journal import Journal
 from tests.runbooks import slapd
+from tests.runbooks.remote_runs import Workers
 
 HERE = Path(__file__).parent
 LOCKED: Mapping[str, Any] = {"locked": True, "lock_reason": "failed_logins"}
@@ -90,6 +91,14 @@ def journal(journal_path: Path) -> Iterator[Journal]:
 def ldap_server() -> Iterator[slapd.Slapd]:
     """A real LDAP server, fresh for each test."""
     yield from slapd.fresh()
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """Workers that are killed in the middle of a run."""
+    started = Workers()
+    yield started
+    started.end()
 
 
 @pytest.fixture

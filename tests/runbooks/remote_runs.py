@@ -89,6 +89,11 @@ def run(runbook: Runbook, target: Mapping[str, str], told: Told | None = None, *
     return RUNNERS[runbook.runner](runbook, target=target, watch=told.watch(), **given)
 
 
+def on(machine: str) -> dict[str, Any]:
+    """What `run` is given for a runbook that is limited to one machine."""
+    return {"parameters": {"account": "j.smith", "machine": machine}}
+
+
 class Workers:
     """A process that forks a worker for each run and lets it be killed; it loads everything once."""
 

@@ -18,7 +18,7 @@ from runbooks.targets import TargetError
 from runbooks.watch import Watch
 from tests.runbooks.awx_server import NEVER, Awx, question
 from tests.runbooks.job_server import TOKEN, Fault, serving
-from tests.runbooks.remote_runs import HEAD, RUN, Told, Workers, quicken, run, write
+from tests.runbooks.remote_runs import HEAD, RUN, Told, Workers, on, quicken, run, write
 
 PHASES = """
 [awx]
@@ -60,13 +60,6 @@ def server() -> Iterator[Awx]:
         yield system
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    started = Workers()
-    yield started
-    started.end()
-
-
 @pytest.fixture
 def target(server: Awx) -> dict[str, str]:
     return {"url": server.url, "token": TOKEN, "inventory": "7", "insecure": "true"}
@@ -82,10 +75,6 @@ def limited(tmp_path: Path, server: Awx) -> Runbook:
     for template in server.templates.values():
         template.fields["ask_limit_on_launch"] = True
     return write(tmp_path, "awx", PHASES.replace("[awx]", '[awx]\nlimit = "machine"'), head=LIMITED)
-
-
-def on(machine: str) -> dict[str, Any]:
-    return {"parameters": {"account": "j.smith", "machine": machine}}
 
 
 def test_each_phase_is_one_job_with_the_values_and_the_runs_identity(

@@ -15,7 +15,7 @@ from runbooks.outcome import OUTPUT_LIMIT
 from runbooks.runners import VERSIONS, exchange, remote, rundeck
 from runbooks.targets import TargetError
 from tests.runbooks.job_server import TOKEN, Fault, serving
-from tests.runbooks.remote_runs import HEAD, RUN, Told, Workers, quicken, run, write
+from tests.runbooks.remote_runs import HEAD, RUN, Told, Workers, on, quicken, run, write
 from tests.runbooks.rundeck_server import NAMES, NEVER, UUIDS, Definition, Rundeck, option
 
 PHASES = '\n[rundeck]\noptions = { account = "account" }\n' + "".join(
@@ -38,13 +38,6 @@ def server() -> Iterator[Rundeck]:
         yield system
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    started = Workers()
-    yield started
-    started.end()
-
-
 @pytest.fixture
 def target(server: Rundeck) -> dict[str, str]:
     return {"url": server.url, "token": TOKEN, "project": "desk", "insecure": "true"}
@@ -60,10 +53,6 @@ def on_node(tmp_path: Path, server: Rundeck) -> Runbook:
     for definition in server.definitions.values():
         definition.told |= {"nodeFilterEditable": True, "nodefilters": {"filter": "name: lone", "dispatch": {}}}
     return write(tmp_path, "rundeck", PHASES.replace("[rundeck]", '[rundeck]\nnode = "machine"'), head=ON_NODE)
-
-
-def on(machine: str) -> dict[str, Any]:
-    return {"parameters": {"account": "j.smith", "machine": machine}}
 
 
 def test_each_phase_is_one_execution_with_the_values_and_the_runs_identity(

@@ -203,13 +203,6 @@ parameters = {{ User = "{{account}}" }}
 )
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    started = Workers()
-    yield started
-    started.end()
-
-
 @pytest.mark.parametrize("at", [2, 3, 4])
 def test_a_worker_killed_at_any_stored_state_leaves_one_execution_a_phase_at_most(
     at: int, account: Account, workers: Workers, tmp_path: Path
