@@ -1,9 +1,5 @@
-"""What would happen if one runbook were run for one ticket now: found, asked, limited, certified, pre-checked.
+"""One ticket and one runbook, looked at by the very code that would decide and run them."""
 
-Nothing is changed but the log, which says that somebody looked.
-"""
-
-import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -14,11 +10,11 @@ from typing import Any
 
 from django.db.models import Q
 
-from runbooks import dates, mentions, parameters, rehearsal
-from runbooks.base import ASSURANCES, Assurance, Parameter, Runbook, assurance_reaches
+from runbooks import rehearsal
+from runbooks.base import ASSURANCES, Assurance, Runbook, assurance_reaches
 from runbooks.parameters import Extraction
 from runbooks.rehearsal import Foreseen, Rehearsed
-from runbooks.rules import names_of, short
+from runbooks.rules import short
 from runbooks.targets import TargetError
 from runbooks.targets.accounts import Directory
 from runbooks.targets.lists import Lists
@@ -27,9 +23,7 @@ from triage.models import Customer, Draw, Mode, Run, Target, Ticket
 from triage.prediction import answers, deciding
 from triage.prediction.claims import Claim
 from triage.queries import blind
-
-AROUND = 24
-"""Characters of the text shown on each side of what was found in it."""
+from triage.rehearsal.found import Found, extracted, found_for
 
 STARTABLE = (
     Ticket.Status.RECEIVED,
@@ -43,19 +37,6 @@ STARTABLE = (
 
 class NotRehearsed(Exception):
     """The ticket cannot be looked at in this way; the message says why and what to do instead."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """One parameter: its value and where it came from, or why there is none and what would be asked."""
-
-    name: str
-    title: str
-    value: str
-    source: str
-    excerpt: str
-    problem: str
-    question: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +107,8 @@ def rehearse(*, ticket: Ticket, runbook: Runbook, actor: str, at: datetime) -> R
     target = targets.target_for(ticket.customer, runbook)
     try:
         with _opened(target) as (client, lists, trouble):
-            extraction = _extracted(ticket, runbook, client, lists)
-            found = tuple(_found(parameter, extraction, ticket, client, lists) for parameter in runbook.parameters)
+            extraction = extracted(ticket, runbook, client, lists)
+            found = tuple(found_for(parameter, extraction, ticket, client, lists) for parameter in runbook.parameters)
     except (TargetError, sqlite3.Error) as error:
         raise NotRehearsed(f"The {runbook.target_kind} cannot be read: {error}") from error
     obstacles = [*([trouble] if trouble else []), *_obstacles(ticket, runbook, target, extraction, at=at)]
@@ -165,71 +146,6 @@ def _opened(target: Target | None) -> Iterator[tuple[Directory | None, Lists | N
         return
     with closing(client):
         yield client, lists, ""
-
-
-def _extracted(ticket: Ticket, runbook: Runbook, client: Directory | None, lists: Lists | None) -> Extraction:
-    """As the gate looks for them, when the model chooses this runbook."""
-    return parameters.extract(
-        runbook,
-        subject=ticket.subject,
-        body=ticket.body,
-        requester=ticket.requester,
-        fields=ticket.fields,
-        directory=client,
-        lists=lists,
-        reference=ticket.external_id,
-        written_at=ticket.created_at,
-    )
-
-
-def _found(
-    parameter: Parameter, extraction: Extraction, ticket: Ticket, client: Directory | None, lists: Lists | None
-) -> Found:
-    value = extraction.values.get(parameter.name, "")
-    source = extraction.sources.get(parameter.name, "")
-    start = f"{parameter.name}: "
-    problem = next((each.removeprefix(start) for each in extraction.problems if each.startswith(start)), "")
-    offered = ", ".join(short(each) for each in extraction.candidates.get(parameter.name, ())[:5])
-    return Found(
-        name=parameter.name,
-        title=parameter.title,
-        value=value,
-        source=source,
-        excerpt=_excerpt(parameter, value, ticket, client, lists) if source == "text" else "",
-        problem=problem,
-        question=f"What is {parameter.title}?{f' ({offered}?)' if offered else ''}" if problem else "",
-    )
-
-
-def _excerpt(parameter: Parameter, value: str, ticket: Ticket, client: Directory | None, lists: Lists | None) -> str:
-    """The words around the place where the value was found, as they may be shown; empty where it is not literal."""
-    text = mentions.clean(f"{ticket.subject}\n{ticket.body}")
-    if parameter.kind == "size_mb":
-        sizes = re.finditer(r"[0-9][0-9.,]{0,9} ?\w{1,12}", text)
-        found = next((size.span() for size in sizes if mentions.sizes(size[0]) == (int(value),)), None)
-    elif parameter.kind == "date":
-        dated = (one.shown for one in dates.read(text, written_at=None) if one.days == (value,))
-        found = next((place.span() for shown in dated if (place := re.search(re.escape(shown), text))), None)
-    else:
-        names = [value, *_also_called(parameter, value, client, lists)]
-        # The longest first: a uid may be a part of the address beside it.
-        names.sort(key=len, reverse=True)
-        places = (re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in names if name)
-        found = next((place.span() for place in places if place), None)
-    if found is None:
-        return ""
-    cut = text[max(0, found[0] - AROUND) : found[1] + AROUND]
-    return "".join(c if c.isprintable() else "?" for c in cut)
-
-
-def _also_called(parameter: Parameter, value: str, client: Directory | None, lists: Lists | None) -> list[str]:
-    """What a text may have called a value by."""
-    if parameter.kind in ("account", "mailbox") and client:
-        accounts = client.find([value]).get(value, ())
-        return [name for one in accounts for name in (one.uid, one.mail, one.display_name)]
-    if parameter.kind == "host":
-        return [value.partition(".")[0]]
-    return list((names_of(parameter, lists) or {}).get(value, ()))
 
 
 def _obstacles(
