@@ -215,28 +215,41 @@ def _record(
             lifecycle.record(row=registration, event="refused", at=at, actor=ACTOR, reason=verdict.sentence)
             made = None
         else:
-            made = Certificate.objects.create(
-                customer=registration.customer,
-                registration=registration,
-                release=registration.release,
-                gate=registration.gate,
-                runbooks=registration.runbooks,
-                alpha=registration.alpha,
-                delta=registration.delta,
-                threshold=verdict.threshold,
-                n=verdict.n,
-                errors=verdict.errors,
-                upper_bound=verdict.upper_bound,
-                basis=registration.basis,
-                sentence=verdict.sentence,
-                breaks=list(verdict.breaks),
-                action_digests={key: versions.digest(registration.customer, runbook) for key, runbook in pool.items()},
-                window_from=rows[0].at,
-                window_until=rows[-1].at,
-                issued_at=at,
-                expires_at=at + VALID_FOR,
-            )
+            made = _issued(registration, verdict, verdict.threshold, pool=pool, rows=rows, at=at)
             lifecycle.record(row=made, event="issued", at=at, actor=ACTOR, reason=verdict.sentence)
     if made is None:
         raise NotCertified(verdict.sentence)
     return made
+
+
+def _issued(
+    registration: Registration,
+    verdict: Verdict,
+    threshold: float,
+    *,
+    pool: Mapping[str, Runbook],
+    rows: Sequence[HistoryRow],
+    at: datetime,
+) -> Certificate:
+    """The certificate's row: of the registered attempt, for the actions that the pool's runbooks have now."""
+    return Certificate.objects.create(
+        customer=registration.customer,
+        registration=registration,
+        release=registration.release,
+        gate=registration.gate,
+        runbooks=registration.runbooks,
+        alpha=registration.alpha,
+        delta=registration.delta,
+        threshold=threshold,
+        n=verdict.n,
+        errors=verdict.errors,
+        upper_bound=verdict.upper_bound,
+        basis=registration.basis,
+        sentence=verdict.sentence,
+        breaks=list(verdict.breaks),
+        action_digests={key: versions.digest(registration.customer, runbook) for key, runbook in pool.items()},
+        window_from=rows[0].at,
+        window_until=rows[-1].at,
+        issued_at=at,
+        expires_at=at + VALID_FOR,
+    )
