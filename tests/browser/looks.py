@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.pages import Page
+if TYPE_CHECKING:
+    from tests.browser.pages import Page
 
 SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 AXE = {
@@ -44,12 +45,12 @@ class Look:
 LOOKS = [Look(size, colours) for size in SIZES for colours in ("light", "dark")]
 
 
-def chosen(page: Page) -> Look:
+def chosen(page: "Page") -> Look:
     """The one look at this page that CI takes; the same at every run."""
     return LOOKS[zlib.crc32(page.name.encode()) % len(LOOKS)]
 
 
-def every(page: Page) -> list[Look]:
+def every(page: "Page") -> list[Look]:
     """All looks at this page; some pages in the other languages too."""
     others = [Look("phone", "light", language) for language in LANGUAGES] if page.name in TRANSLATED else []
     return [*LOOKS, *others]
@@ -89,7 +90,7 @@ class Looker:
     _now: str = ""
     _status: int = 200
 
-    def look(self, page: Page, look: Look) -> None:
+    def look(self, page: "Page", look: Look) -> None:
         """Open the page and note everything that is wrong with it."""
         self._now, self._status = f"{page.name}, {look}", page.status
         tab = self.tab(look.size)
@@ -152,7 +153,7 @@ class Looker:
             self._note(f"no policy on {response.url}")
 
 
-def matrix(pages: Sequence[Page], *, whole: bool) -> Iterator[tuple[Page, Look]]:
+def matrix(pages: "Sequence[Page]", *, whole: bool) -> "Iterator[tuple[Page, Look]]":
     """What is looked at: every page once, or in every look. Pieces of pages are seen in their pages."""
     for page in pages:
         if not page.part:
