@@ -1,5 +1,6 @@
 """What every test shares: a home of its own, real servers on loopback, and skips that CI turns into failures."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Generator, Iterator
@@ -46,6 +47,9 @@ _static: dict[str, Any] = {}
 _list_files = WhiteNoiseMiddleware.add_files_from_finders
 WhiteNoiseMiddleware.add_files_from_finders = _listed
 
+# a quarter of the tests' time went into looking again and again through what a test never lets go of
+gc.set_threshold(10_000, 20, 20)
+
 REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
 
 
@@ -68,6 +72,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         long = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """All that is imported now stays to the end: no collection need look at it."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
