@@ -41,6 +41,11 @@ def test_marking_escapes_the_text_and_the_values() -> None:
     assert words.marked("<i>", {}) == "&lt;i&gt;"
 
 
+def test_what_stands_between_backticks_is_code_and_nothing_else_is() -> None:
+    assert words.coded("Send `<b>` and `x`.") == "Send <code>&lt;b&gt;</code> and <code>x</code>."
+    assert words.coded("<i>") == "&lt;i&gt;"
+
+
 @pytest.mark.parametrize(
     ("code", "kept"), [("en", "en"), ("pt-BR", "pt-BR"), ('en" onx="', ""), ("", ""), ("english", "")]
 )

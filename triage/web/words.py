@@ -200,6 +200,16 @@ def marked(text: str, values: dict[str, str]) -> SafeString:
     return mark_safe("".join(pieces))  # noqa: S308 - every piece is escaped above
 
 
+@register.filter
+def coded(text: str) -> SafeString:
+    """A text, escaped, with what stands between backticks as code."""
+    pieces = [
+        format_html("<code>{}</code>", piece) if number % 2 else conditional_escape(piece)
+        for number, piece in enumerate(text.split("`"))
+    ]
+    return mark_safe("".join(pieces))  # noqa: S308 - every piece is escaped above
+
+
 def _span(length: timedelta) -> str:
     seconds = max(0, int(length.total_seconds()))
     for least, size, unit in _SPANS:
