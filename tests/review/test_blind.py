@@ -10,9 +10,11 @@ from tests.review.conftest import LATER, TOO_LATE, customer_of, status_of, verdi
 from triage import review
 from triage.models import (
     Decision,
+    EventEndpoint,
     Label,
     Notification,
     Person,
+    Posting,
     Ticket,
     Writeback,
 )
@@ -90,6 +92,18 @@ def test_a_contradiction_brings_the_ticket_back(ticket: Ticket, agent: Person, v
     assert status_of(ticket) == "needs_review"
     assert "contradicts what was run (KB0001)" in ticket.reason
     assert Notification.objects.get().kind == "verification_contradicts"
+
+
+def test_a_contradiction_that_is_taken_back_is_sent_to_nobody_and_is_no_news(ticket: Ticket, agent: Person) -> None:
+    EventEndpoint.objects.create(customer=customer_of(ticket), name="chat", url="https://hooks.example.org/")
+    _resolve(ticket, parameters={"account": "ada"})
+    said = verdict_of(ticket, agent, article="KB0777")
+    posting = Posting.objects.get(notification__kind="verification_contradicts")
+    assert posting.next_at > said.decided_at + blind.UNDO, "it is not sent while it can be taken back"
+    review.undo(said, person=agent, at=LATER)
+    posting.refresh_from_db()
+    assert (posting.status, posting.notification.seen_by) == ("given_up", agent)
+    assert status_of(ticket) == "resolved"
 
 
 def test_an_acceptable_second_article_is_no_contradiction(ticket: Ticket, agent: Person) -> None:

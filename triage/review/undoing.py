@@ -9,7 +9,8 @@ from triage.models import Approval, AuditEvent, Decision, Label, Person, Review,
 from triage.queries.blind import GRACE, UNDO
 from triage.review.answering import key_of
 from triage.review.refused import ReviewRefused
-from triage.telling import withdraw_verdict
+from triage.review.verdict import contradiction_key
+from triage.telling import verdict_key, withdraw
 
 T = Ticket.Status
 
@@ -22,7 +23,8 @@ def undo(review: Review, *, person: Person, at: datetime) -> Ticket:
         Review.objects.filter(pk=current.pk).update(undone_at=at)
         Label.objects.filter(review=current).update(withdrawn_at=at, landed_at=None)
         _untell(current, at=at)
-        withdraw_verdict(current, at=at)
+        for key in (verdict_key(current), contradiction_key(current)):
+            withdraw(key, person=person, at=at)
         placing.withdraw(current, at=at)
         _unorder(current, person=person, at=at)
         ticket: Ticket = current.ticket

@@ -224,12 +224,18 @@ def _compare(review: Review, ticket: Ticket, said: Verdict, *, at: datetime) -> 
     tell(
         kind="verification_contradicts",
         customer=review.customer,
-        key=f"verify-{review.pk}",
+        key=contradiction_key(review),
         text=f"{ticket.external_id}: a blind check contradicts what was run.",
         link=f"/tickets/{ticket.uuid}/",
         ticket=ticket,
+        wait=blind.UNDO + blind.GRACE,
         at=at,
     )
+
+
+def contradiction_key(review: Review) -> str:
+    """The occasion's key, where a blind verdict contradicts a run."""
+    return f"verify-{review.pk}"
 
 
 def _words(said: Verdict) -> str:

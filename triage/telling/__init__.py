@@ -3,9 +3,9 @@
 `tell` writes rows only, in the caller's transaction; `deliver` sends what waits, `due` says whether anything does.
 """
 
-from triage.telling.decided import Decided, listeners, tell_decided, tell_verdict, withdraw_verdict
+from triage.telling.decided import Decided, listeners, tell_decided, tell_verdict, verdict_key
 from triage.telling.outbox import deliver, due
-from triage.telling.rows import tell
+from triage.telling.rows import tell, withdraw
 from triage.telling.watch import watch_reconciler
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "tell",
     "tell_decided",
     "tell_verdict",
+    "verdict_key",
     "watch_reconciler",
-    "withdraw_verdict",
+    "withdraw",
 ]

@@ -65,7 +65,7 @@ def tell_verdict(review: Review, *, at: datetime) -> None:
     said |= {"who": name_of(review.person)} if here else {}
     one = Decided(
         ticket=ticket,
-        key=key_of(review),
+        key=verdict_key(review),
         by="person" if here else "itsm",
         label=review.article,
         reason="" if here else "An agent attached this article in the ITSM.",
@@ -74,13 +74,7 @@ def tell_verdict(review: Review, *, at: datetime) -> None:
     tell_decided(review.customer, [one], endpoints=endpoints, at=at, wait=UNDO + GRACE if here else AT_ONCE)
 
 
-def withdraw_verdict(review: Review, *, at: datetime) -> None:
-    """An undone verdict is told nobody."""
-    rows = Posting.objects.filter(notification__key=key_of(review), status=Posting.Status.WAITING)
-    rows.update(status=Posting.Status.GIVEN_UP, reason="undone", done_at=at)
-
-
-def key_of(review: Review) -> str:
+def verdict_key(review: Review) -> str:
     """The occasion's key: a verdict is told once."""
     return f"decided-review-{review.pk}"
 

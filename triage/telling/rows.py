@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
 from triage.environment import environment
-from triage.models import Customer, EventEndpoint, Notification, Posting, Ticket
+from triage.models import Customer, EventEndpoint, Notification, Person, Posting, Ticket
 from triage.queries import blind
 from triage.telling.kinds import KINDS, STREAMS, Kind
 from triage.telling.recipients import Recipient, recipients
@@ -30,13 +30,15 @@ def tell(
     ticket: Ticket | None = None,
     data: Mapping[str, str] | None = None,
     but: Collection[int | None] = (),
+    wait: timedelta = timedelta(0),
 ) -> Notification | None:
     """Tell of one occasion, once for each `key`: a row for the desk, one for each mail address and endpoint.
 
     `text` holds no ticket text beyond the external id and no secret. Where `ticket` was drawn for a blind answer that
     has not been given, neither text nor event names the runbook or what it was to do, and its owner is not singled
     out. `link` is a path of the desk. `data`: what an event says besides. `but`: people, by primary key, who cannot
-    act on it. None where it was told before, or where nobody is to hear of it.
+    act on it. `wait`: until it is sent, where it may be withdrawn. None where it was told before, or where nobody is
+    to hear of it.
     """
     how = KINDS[kind]
     endpoints = endpoints_of(how.event, customer)
@@ -49,8 +51,15 @@ def tell(
         if row is None:
             return None
         mails = recipients(kind, customer=customer, runbook=runbook, ticket=ticket, but=but) if _has_mail() else ()
-        _post(row, mails, endpoints, at=at)
+        _post(row, mails, endpoints, at=at, wait=wait)
     return row
+
+
+def withdraw(key: str, *, person: Person, at: datetime) -> None:
+    """The person took the occasion back: no more is sent of it, and the desk has it as seen."""
+    waiting = Posting.objects.filter(notification__key=key, status=Posting.Status.WAITING)
+    waiting.update(status=Posting.Status.GIVEN_UP, reason="undone", done_at=at)
+    Notification.objects.filter(key=key, seen_at__isnull=True).update(seen_by=person, seen_at=at)
 
 
 def _allowed(
@@ -74,9 +83,11 @@ def _first(key: str, **fields: Any) -> Notification | None:
     return row if made else None
 
 
-def _post(row: Notification, mails: Iterable[Recipient], endpoints: Iterable[int], *, at: datetime) -> None:
+def _post(
+    row: Notification, mails: Iterable[Recipient], endpoints: Iterable[int], *, at: datetime, wait: timedelta
+) -> None:
     """What is to be sent of it, a row for each receiver."""
-    common = {"notification": row, "next_at": at, "created_at": at}
+    common = {"notification": row, "next_at": at + wait, "created_at": at}
     Posting.objects.bulk_create(
         [
             *(Posting(address=one.address, why=one.why, **common) for one in mails),
