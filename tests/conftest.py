@@ -55,9 +55,9 @@ REQUIRE_ALL = os.environ.get("TRIAGE_TESTS_REQUIRE") == "all"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers for all tests, since much of their time is waiting; none for a part of them, which starts at once."""
+    """Three workers for all tests: two processors wait a third of the time. None for a part of them, which starts at once."""
     part = config.option.keyword or config.option.markexpr or config.option.lf or config.option.failedfirst
-    return 0 if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS else 2
+    return 0 if part or config.args_source is not pytest.Config.ArgsSource.TESTPATHS else 3
 
 
 @pytest.hookimpl(optionalhook=True)
