@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -23,6 +24,7 @@ __all__ = ["LoggedAdmin", "feeds", "restraints", "telling"]
 
 admin.site.site_header = admin.site.site_title = "Triage settings"
 admin.site.index_title = "Settings"
+admin.site.unregister(Group)  # roles are memberships: docs/sign-in.md
 
 
 class SourceForm(SecretForm):
@@ -94,14 +96,14 @@ class PanelInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's ge
     model = Panel
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's generic parameters say nothing here
+class MembershipInline(admin.StackedInline):  # type: ignore[type-arg]  # as above
     """Roles on the person's page."""
 
     model = Membership
     extra = 1
 
 
-class MappingInline(admin.TabularInline):  # type: ignore[type-arg]  # as above
+class MappingInline(admin.StackedInline):  # type: ignore[type-arg]  # as above
     """Which of the ITSM's owners is which customer."""
 
     model = SourceMapping

@@ -2,16 +2,31 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from triage import lifecycle
 
 
+class Moment(AdminSplitDateTime):
+    """A date and a time, each with a name of its own for a screen reader."""
+
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__(attrs)
+        for widget, name in zip(self.widgets, (gettext_lazy("Date"), gettext_lazy("Time")), strict=True):
+            widget.attrs["aria-label"] = name
+
+
 class LoggedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # one class serves every table
     """Every change goes into the product's own log too, with the names of the changed columns and never values."""
+
+    formfield_overrides = {models.DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": Moment}}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save and record."""

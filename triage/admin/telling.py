@@ -90,7 +90,6 @@ class RunbookOwnerAdmin(LoggedAdmin):
     form = OwnerForm
     list_display = ("runbook", "customer", "mail")
     list_filter = ("customer",)
-    filter_horizontal = ("people",)
 
 
 @admin.register(EventEndpoint)
