@@ -49,6 +49,7 @@ def test_the_first_administrator_signs_in_by_link_and_sets_a_password(desk: Any,
     scene.agent.set_unusable_password()
     scene.agent.save(update_fields=["password"])
     desk.goto(make_sign_in_link(scene.agent, at=timezone.now()))
+    desk.wait_for_selector("button:focus")
     desk.keyboard.press("Enter")
     desk.wait_for_selector("text=Set a password now")
     desk.get_by_label("New password").fill("a long enough password")
