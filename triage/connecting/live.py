@@ -25,18 +25,26 @@ AT_ONCE = 200
 
 
 class BytesAway(Exception):
-    """The delivery's bytes cannot be had now; the message says why."""
+    """The delivery's bytes cannot be had now; the message says why. `silent`: the lake does not answer at all."""
+
+    def __init__(self, why: str, *, silent: bool = False) -> None:
+        super().__init__(why)
+        self.silent = silent
 
 
 @dataclass
 class Replayed:
-    """What applying deliveries again did; `still`: (delivery, why) of those that cannot be used as yet."""
+    """What applying deliveries again did; `still`: (delivery, why) of those that cannot be used as yet.
+
+    `silent`: the lake did not answer, so that more of them would fare no better.
+    """
 
     done: int = 0
     created: int = 0
     updated: int = 0
     left: int = 0
     waiting: bool = False
+    silent: bool = False
     still: list[tuple[Delivery, str]] = field(default_factory=list)
 
     def count(self, accepted: Accepted) -> None:
@@ -50,8 +58,8 @@ class Replayed:
 def raw_of(row: Delivery) -> bytes:
     """The delivery's bytes from its row, or from the lake once they have landed; raises BytesAway."""
     _row, found = next(_with_bytes([row]))
-    if isinstance(found, str):
-        raise BytesAway(found)
+    if isinstance(found, BytesAway):
+        raise found
     return found.body
 
 
@@ -101,14 +109,10 @@ def _apply_some(source: Source, *, at: datetime) -> int:
     rows = list(_stored(source)[:AT_ONCE])
     while rows:
         found = _apply(source, rows, at=at, actor="system:intake")
-        if found.done or any(why == _silent() for _row, why in found.still):
+        if found.done or found.silent:
             return found.done
         rows = list(_stored(source).filter(pk__gt=rows[-1].pk)[:AT_ONCE])
     return 0
-
-
-def _silent() -> str:
-    return _("Its bytes lie in the lake, which does not answer. Try again later.")
 
 
 def _kept() -> QuerySet[Delivery]:
@@ -123,7 +127,10 @@ def _apply(source: Source, rows: Iterable[Delivery], *, at: datetime, actor: str
     done = Replayed()
     source = Source.objects.select_related("customer").get(pk=source.pk)
     for row, found in _with_bytes(list(rows)):
-        problem = found if isinstance(found, str) else _apply_one(source, found, done, at=at, actor=actor)
+        if isinstance(found, BytesAway):
+            problem, done.silent = str(found), done.silent or found.silent
+        else:
+            problem = _apply_one(source, found, done, at=at, actor=actor)
         if problem:
             done.still.append((row, problem))
     return done
@@ -149,7 +156,7 @@ def _apply_one(source: Source, stored: Stored, done: Replayed, *, at: datetime, 
     return "; ".join(bad.reason for bad in accepted.problems)[:500]
 
 
-def _with_bytes(rows: list[Delivery]) -> Iterator[tuple[Delivery, Stored | str]]:
+def _with_bytes(rows: list[Delivery]) -> Iterator[tuple[Delivery, Stored | BytesAway]]:
     """Each delivery with its bytes, or why they cannot be had, in order.
 
     A pack of the lake is read once for those of its deliveries that follow each other, and only they are kept of it.
@@ -163,7 +170,7 @@ def _with_bytes(rows: list[Delivery]) -> Iterator[tuple[Delivery, Stored | str]]
         if row.lake_key != name:
             name, pack = row.lake_key, _pack(row.lake_key, wanted)
         raw = pack.bodies.get(str(row.uuid))
-        missing = pack.trouble or _("The lake's object no longer holds this message.")
+        missing = pack.trouble or BytesAway(_("The lake's object no longer holds this message."))
         yield row, Stored(row, raw) if raw is not None else missing
 
 
@@ -172,13 +179,14 @@ class _Pack:
     """Raw bytes by delivery; or, where they cannot be had, why."""
 
     bodies: dict[str, bytes]
-    trouble: str = ""
+    trouble: BytesAway | None = None
 
 
 def _pack(key: str, wanted: set[str]) -> _Pack:
     try:
         return _Pack({str(one.id): one.raw for one in packed_in(here.store().get(key)) if str(one.id) in wanted})
     except LakeError:
-        return _Pack({}, _silent())
+        silent = _("Its bytes lie in the lake, which does not answer. Try again later.")
+        return _Pack({}, BytesAway(silent, silent=True))
     except (ValueError, KeyError):
-        return _Pack({}, _("The lake's object that holds its bytes is damaged; restore the object."))
+        return _Pack({}, BytesAway(_("The lake's object that holds its bytes is damaged; restore the object.")))
