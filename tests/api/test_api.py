@@ -158,8 +158,8 @@ def test_it_describes_itself_as_openapi_3_1() -> None:
 
 
 def test_what_is_not_there_is_a_problem_too(scene: scenes.Scene) -> None:
-    problem(Caller(scene.agent).get("/nothing/here"), 404)
-    problem(Caller(scene.agent).get("/runs/not-a-uuid"), 422)
+    assert problem(Caller(scene.agent).get("/nothing/here"), 404)
+    assert problem(Caller(scene.agent).get("/runs/not-a-uuid"), 422)
 
 
 def test_a_token_is_shown_once_and_stored_hashed(scene: scenes.Scene) -> None:

@@ -174,7 +174,7 @@ def _commented(source: Source, place: str, *, key: str, content: Mapping[str, ob
     mark = f"<!-- triage {rest.mark(f'{source.uuid} {key}')} -->"
     for number in range(1, PAGES + 1):
         answer = _call(source, "GET", f"{place}/comments", query={"per_page": str(PAGE), "page": str(number)})
-        if any(mark in rest.text_of(rest.part({"": item}, "").get("body")) for item in _listed(answer.body)):
+        if any(mark in rest.text_of(rest.record(item).get("body")) for item in _listed(answer.body)):
             return "The comment was there already."
         if not _has_next(answer.headers):
             break
@@ -245,7 +245,7 @@ def _following(repository: str, moment: datetime, number: int, *, last: datetime
 
 def _moment(record: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(rest.text_of(rest.part({"": record}, "").get("updated_at"))).astimezone(UTC)
+        return datetime.fromisoformat(rest.text_of(rest.record(record).get("updated_at"))).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -122,10 +122,14 @@ def text_of(value: object) -> str:
     return str(value)
 
 
+def record(value: object) -> dict[str, Any]:
+    """What was told as an object; an empty one where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
 def part(value: Mapping[str, Any], key: str) -> dict[str, Any]:
     """An object inside another; an empty one where there is none."""
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
+    return record(value.get(key))
 
 
 def whole(value: object) -> int | None:
